@@ -1,0 +1,1 @@
+"""The Bayesian path: priors, PyMC model, marginal likelihood, sampling, relabelling."""

@@ -1,0 +1,334 @@
+"""The log posterior density on the unconstrained scale, compiled once for every structure, K, D and N.
+
+The same density as the PyMC model's (`model.build_model`; the tests assert it, value and gradient), with the transforms,
+the priors and the likelihood fused into one function that samplers call through a C pointer. The coordinates are
+PyMC's own: the simplex transform of the weights, the means, the log standard deviations, the log odds of
+(1 + partial correlation) / 2, and where the scale prior has an unknown rate its log.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import lgamma, log
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from ..mixture import Design, Structure
+from .gradient import likelihood_and_gradient
+from .priors import InverseGammaScale, Priors
+
+__all__ = ["Coordinates", "Density", "log_density_and_gradient"]
+
+Array = NDArray[np.float64]
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _correlation_factor(z, factor, partial):
+    """Cholesky factor (D, D) of the correlation matrix whose canonical partial correlations are tanh(z / 2)."""
+    n_features = factor.shape[0]
+    m = 0
+    factor[:] = 0.0
+    for i in range(n_features):
+        remaining = 1.0
+        for j in range(i):
+            rho = np.tanh(0.5 * z[m])
+            partial[m] = rho
+            factor[i, j] = rho * remaining
+            # sqrt(1 - tanh(z/2)^2) without cancellation near one
+            remaining /= np.cosh(0.5 * z[m])
+            m += 1
+        factor[i, i] = remaining
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _correlation_pullback(z, factor, partial, d_factor, d_z):
+    """Add the gradient with respect to z, from the gradient with respect to the factor."""
+    n_features = factor.shape[0]
+    m = 0
+    for i in range(n_features):
+        later = 0.0
+        start = m
+        for j in range(i, 0, -1):
+            later += d_factor[i, j] * factor[i, j]
+            rho = partial[start + j - 1]
+            remaining = 1.0
+            for q in range(j - 1):
+                remaining /= np.cosh(0.5 * z[start + q])
+            squared = 1.0 / np.cosh(0.5 * z[start + j - 1]) ** 2
+            d_z[start + j - 1] += 0.5 * (squared * d_factor[i, j - 1] * remaining - rho * later)
+        m += i
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def log_density_and_gradient(x, gradient, n_components, scale_shape, correlated, rows, pairs, row_weight, scatter, prior):
+    """Log posterior density at the unconstrained point ``x`` (P,); its gradient is written into ``gradient`` (P,).
+
+    ``prior`` is the vector that `Density.of` lays out. Returns nan where the density is not finite.
+    """
+    k_all, d_all = n_components, scatter.shape[0]
+    groups, width = scale_shape
+    n_pairs = d_all * (d_all - 1) // 2 if correlated else 0
+    concentration, eta, hyper_shape, hyper_rate, constant, c1, c2, c3, c4 = prior[:9]
+    location = prior[9 : 9 + d_all]
+    precision = prior[9 + d_all : 9 + 2 * d_all]
+    inverse_gamma_shape = prior[9 + 2 * d_all]
+    at_means = k_all - 1
+    at_scales = at_means + k_all * d_all
+    at_correlations = at_scales + groups * width
+    at_rate = at_correlations + groups * n_pairs
+
+    # Weights: softmax of [y, -sum(y)].
+    weights = np.empty(k_all)
+    last = 0.0
+    for k in range(k_all - 1):
+        weights[k] = x[k]
+        last -= x[k]
+    weights[k_all - 1] = last
+    top = weights.max()
+    norm = 0.0
+    for k in range(k_all):
+        norm += np.exp(weights[k] - top)
+    value = constant
+    for k in range(k_all):
+        log_weight = weights[k] - top - np.log(norm)
+        # Dirichlet density times the Jacobian of the simplex transform.
+        value += concentration * log_weight
+        weights[k] = np.exp(log_weight)
+
+    means = x[at_means:at_scales].reshape((k_all, d_all))
+    scales = np.exp(x[at_scales:at_correlations]).reshape((groups, width))
+    correlation = np.empty((groups if correlated else 0, d_all, d_all))
+    partial = np.empty((groups, n_pairs))
+    if correlated:
+        for g in range(groups):
+            z = x[at_correlations + g * n_pairs : at_correlations + (g + 1) * n_pairs]
+            _correlation_factor(z, correlation[g], partial[g])
+
+    log_likelihood, counts, d_means, d_log_scales, d_correlation = likelihood_and_gradient(
+        weights, means, scales, correlation, rows, pairs, row_weight, scatter
+    )
+    value += log_likelihood
+
+    total = 0.0
+    for k in range(k_all):
+        total += counts[k] + concentration
+    pulled_last = counts[k_all - 1] + concentration - total * weights[k_all - 1]
+    for k in range(k_all - 1):
+        gradient[k] = counts[k] + concentration - total * weights[k] - pulled_last
+
+    for k in range(k_all):
+        for i in range(d_all):
+            off = means[k, i] - location[i]
+            value -= 0.5 * precision[i] * off * off
+            gradient[at_means + k * d_all + i] = d_means[k, i] - precision[i] * off
+
+    rate = 0.0
+    if hyper_shape > 0.0:
+        log_rate = x[at_rate]
+        rate = np.exp(log_rate)
+        power = hyper_shape + inverse_gamma_shape * groups * width
+        value += power * log_rate - hyper_rate * rate
+        gradient[at_rate] = power - hyper_rate * rate
+    for g in range(groups):
+        for e in range(width):
+            at = at_scales + g * width + e
+            s = x[at]
+            grow = c3 * np.exp(2.0 * s)
+            shrink = (c4 - rate) * np.exp(-2.0 * s)
+            value += c1 * s + c2 * s * s + grow + shrink
+            gradient[at] = d_log_scales[g, e] + c1 + 2.0 * (c2 * s + grow - shrink)
+            if hyper_shape > 0.0:
+                gradient[at_rate] -= rate * np.exp(-2.0 * s)
+
+    if correlated:
+        for g in range(groups):
+            start = at_correlations + g * n_pairs
+            m = start
+            for i in range(d_all):
+                for j in range(i):
+                    b = eta + 0.5 * (d_all - 2 - j)
+                    # b log p + b log(1 - p) with p = 1 / (1 + exp(-z)): symmetric in z.
+                    value -= 2.0 * b * (np.log(np.cosh(0.5 * x[m])) if abs(x[m]) < 300 else 0.5 * abs(x[m]) - np.log(2.0))
+                    gradient[m] = -b * np.tanh(0.5 * x[m])
+                    m += 1
+            z = x[start : start + n_pairs]
+            _correlation_pullback(z, correlation[g], partial[g], d_correlation[g], gradient[start : start + n_pairs])
+    return value
+
+
+@dataclass(frozen=True)
+class Coordinates:
+    """Where each block of parameters lies in the unconstrained vector, and the maps to and from it.
+
+    Attributes
+    ----------
+    structure : Structure
+    n_components, n_features : int
+    with_rate : bool
+        Whether the scale prior has an unknown rate, the last coordinate.
+    """
+
+    structure: Structure
+    n_components: int
+    n_features: int
+    with_rate: bool = False
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Length of each block, in order."""
+        k, d = self.n_components, self.n_features
+        free = self.structure.free(k, d)
+        return {
+            "weights": k - 1,
+            "means": k * d,
+            "scales": free.groups * free.width,
+            "correlations": free.groups * d * (d - 1) // 2 if free.correlated else 0,
+            "rate": int(self.with_rate),
+        }
+
+    @property
+    def size(self) -> int:
+        """Number of coordinates P."""
+        return sum(self.sizes.values())
+
+    def split(self, x: Array) -> dict[str, Array]:
+        """Blocks of points (..., P), each (..., length)."""
+        edges = np.cumsum(list(self.sizes.values()))[:-1]
+        return dict(zip(self.sizes, np.split(x, edges, axis=-1), strict=True))
+
+    def constrain(self, x: Array) -> tuple[Array, Array, Array, Array]:
+        """Weights (..., K), means (..., K, D), scales (..., G, E) and correlation factors (..., G or 0, D, D)."""
+        k, d = self.n_components, self.n_features
+        free = self.structure.free(k, d)
+        lead = x.shape[:-1]
+        part = self.split(x)
+        logits = np.concatenate([part["weights"], -part["weights"].sum(-1, keepdims=True)], axis=-1)
+        weights = np.exp(logits - logits.max(-1, keepdims=True))
+        weights /= weights.sum(-1, keepdims=True)
+        means = part["means"].reshape(*lead, k, d)
+        scales = np.exp(part["scales"]).reshape(*lead, free.groups, free.width)
+        if not free.correlated:
+            return weights, means, scales, np.empty((*lead, 0, d, d))
+        z = part["correlations"].reshape(*lead, free.groups, -1)
+        factor = np.zeros((*lead, free.groups, d, d))
+        m = 0
+        for i in range(d):
+            remaining = np.ones((*lead, free.groups))
+            for j in range(i):
+                factor[..., i, j] = np.tanh(0.5 * z[..., m]) * remaining
+                remaining = remaining / np.cosh(0.5 * z[..., m])
+                m += 1
+            factor[..., i, i] = remaining
+        return weights, means, scales, factor
+
+    def covariances(self, x: Array) -> Array:
+        """Dense covariances (..., K, D, D)."""
+        k, d = self.n_components, self.n_features
+        _, _, scales, factor = self.constrain(x)
+        sd = np.broadcast_to(scales, (*x.shape[:-1], scales.shape[-2], d))
+        if factor.shape[-3]:
+            scaled = sd[..., None] * factor
+            dense = scaled @ np.swapaxes(scaled, -1, -2)
+        else:
+            dense = (sd**2)[..., None] * np.eye(d)
+        return np.broadcast_to(dense, (*x.shape[:-1], k, d, d))
+
+    def unconstrain(self, weights: Array, means: Array, covariances: Array, log_rate: float | None = None) -> Array:
+        """The point (..., P) of weights (..., K), means (..., K, D) and dense covariances (..., K, D, D)."""
+        k, d = self.n_components, self.n_features
+        free = self.structure.free(k, d)
+        lead = weights.shape[:-1]
+        log_weights = np.log(weights)
+        blocks = [(log_weights - log_weights.mean(-1, keepdims=True))[..., :-1], means.reshape(*lead, k * d)]
+        grouped = covariances[..., : free.groups, :, :]
+        variances = np.diagonal(grouped, axis1=-2, axis2=-1)
+        if free.width == 1:
+            variances = variances.mean(-1, keepdims=True)
+        blocks.append(0.5 * np.log(variances).reshape(*lead, -1))
+        if free.correlated:
+            sd = np.sqrt(variances)
+            factor = np.linalg.cholesky(grouped / (sd[..., :, None] * sd[..., None, :]))
+            odds = []
+            for i in range(d):
+                remaining = np.ones(factor.shape[:-2])
+                for j in range(i):
+                    rho = np.clip(factor[..., i, j] / remaining, -1 + 1e-12, 1 - 1e-12)
+                    odds.append(2.0 * np.arctanh(rho))
+                    remaining = remaining * np.sqrt(1.0 - rho**2)
+            stacked = np.stack(odds, axis=-1) if odds else np.empty((*factor.shape[:-2], 0))
+            blocks.append(stacked.reshape(*lead, -1))
+        if self.with_rate:
+            blocks.append(np.full((*lead, 1), 0.0 if log_rate is None else log_rate))
+        return np.concatenate(blocks, axis=-1)
+
+
+@dataclass(frozen=True)
+class Density:
+    """The log posterior density of one table under one model, ready to evaluate.
+
+    Attributes
+    ----------
+    coordinates : Coordinates
+    design : Design
+    prior : (10 + 2 D,)
+        Numbers of the prior, in the order the compiled code reads them.
+    """
+
+    coordinates: Coordinates
+    design: Design
+    prior: Array
+
+    @classmethod
+    def of(cls, design: Design, n_components: int, priors: Priors) -> Density:
+        """For a laid-out table, K components and priors."""
+        d = design.n_features
+        structure = design.structure
+        scale = priors.scale
+        hyper = scale.hyper if isinstance(scale, InverseGammaScale) else None
+        coordinates = Coordinates(structure, n_components, d, hyper is not None)
+        location, spread = priors.mean_vectors(d)
+        c0, c1, c2, c3, c4 = scale.coefficients(n_components, d)
+        sizes = coordinates.sizes
+        a, eta = priors.weight_concentration, priors.correlation_eta
+        constant = lgamma(n_components * a) - n_components * lgamma(a) + log(n_components)
+        constant -= n_components * (np.log(spread) + 0.5 * log(2 * np.pi)).sum()
+        constant += c0 * sizes["scales"]
+        free = structure.free(n_components, d)
+        if free.correlated:
+            for i in range(d):
+                for j in range(i):
+                    b = eta + 0.5 * (d - 2 - j)
+                    # log p + log(1 - p) = -2 log(2 cosh(z / 2))
+                    constant += free.groups * (lgamma(2 * b) - 2 * lgamma(b) - 2 * b * log(2))
+        g, h = hyper or (0.0, 0.0)
+        if hyper is not None:
+            constant += g * log(h) - lgamma(g)
+        shape = scale.shape if isinstance(scale, InverseGammaScale) else 0.0
+        prior = np.concatenate([[a, eta, g, h, constant, c1, c2, c3, c4], location, spread**-2.0, [shape]])
+        return cls(coordinates, design, np.ascontiguousarray(prior))
+
+    @property
+    def size(self) -> int:
+        """Number of coordinates P."""
+        return self.coordinates.size
+
+    def __call__(self, x: Array) -> tuple[float, Array]:
+        """Log density and gradient (P,) at an unconstrained point (P,)."""
+        gradient = np.empty(self.size)
+        c, design = self.coordinates, self.design
+        free = c.structure.free(c.n_components, c.n_features)
+        value = log_density_and_gradient(
+            np.ascontiguousarray(x, dtype=float),
+            gradient,
+            c.n_components,
+            (free.groups, free.width),
+            free.correlated,
+            design.rows,
+            design.pairs,
+            design.row_weight,
+            design.scatter,
+            self.prior,
+        )
+        return value, gradient
