@@ -7,11 +7,13 @@ terms kept row by row. Sums run over fixed slices of rows, so that results do no
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,10 +23,21 @@ from .narrow import accumulate_narrow, narrow_log_terms
 from .parameters import Mixture
 from .structures import Structure
 
-__all__ = ["Design", "Statistics", "expected_statistics", "log_density", "log_terms", "responsibilities", "single_threaded_blas"]
+__all__ = [
+    "Design",
+    "Statistics",
+    "expected_statistics",
+    "log_density",
+    "log_terms",
+    "responsibilities",
+    "run_parallel",
+    "single_threaded_blas",
+    "whitening",
+]
 
 Array = NDArray[np.float64]
 _SLICE = 32768
+_POOL_NAME = "bayesgmm-rows"
 _EMPTY = np.empty(0)
 # Relative rounding of the expanded form is about |x|^2 / (smallest variance) ulps; beyond this the narrow route is taken.
 _CANCELLATION = 1e-8
@@ -51,7 +64,7 @@ def _cores() -> int:
 
 @cache
 def _pool() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(max_workers=_cores(), thread_name_prefix="bayesgmm")
+    return ThreadPoolExecutor(max_workers=_cores(), thread_name_prefix=_POOL_NAME)
 
 
 @dataclass(frozen=True)
@@ -158,12 +171,21 @@ def _slices(n_rows: int) -> list[tuple[int, int]]:
     return [(a, min(a + _SLICE, n_rows)) for a in range(0, n_rows, _SLICE)]
 
 
-def _sum_over_slices(function, n_rows: int) -> tuple[Array, Array]:  # type: ignore[no-untyped-def]
+def run_parallel(function: Callable[[Any], Any], tasks: Sequence[Any]) -> list[Any]:
+    """``function`` of each task, on all cores, in order. For work that releases the interpreter lock."""
+    if len(tasks) <= 1 or threading.current_thread().name.startswith(_POOL_NAME):
+        # A pool that waits for itself would never finish.
+        return [function(task) for task in tasks]
+    return list(_pool().map(function, tasks))
+
+
+def _sum_over_slices(function: Callable[[int, int], tuple[Array, Array]], n_rows: int) -> tuple[Array, Array]:
     slices = _slices(n_rows)
     if len(slices) == 1:
         return function(*slices[0])
-    log_likelihood, statistics = 0.0, 0.0
-    for part, update in _pool().map(lambda s: function(*s), slices):
+    log_likelihood: Any = 0.0
+    statistics: Any = 0.0
+    for part, update in run_parallel(lambda s: function(*s), slices):
         log_likelihood = log_likelihood + part
         statistics = statistics + update
     return np.asarray(log_likelihood), np.asarray(statistics)
@@ -205,7 +227,7 @@ def _expanded_statistics(batch: Mixture, design: Design) -> Statistics:
     return Statistics(log_likelihood, t[..., 0], t[..., 1 : 1 + d], second, 0.0)
 
 
-def _whitening(mixture: Mixture) -> tuple[Array, Array]:
+def whitening(mixture: Mixture) -> tuple[Array, Array]:
     """Inverse Cholesky factors (..., K, D, D) and the log normalisers (..., K), weights included."""
     dense = mixture.dense_covariances
     factor = np.linalg.cholesky(dense)
@@ -217,12 +239,14 @@ def _whitening(mixture: Mixture) -> tuple[Array, Array]:
 
 def _narrow_statistics(batch: Mixture, design: Design) -> Statistics:
     d = design.n_features
-    inverse, constant = _whitening(batch)
+    inverse, constant = whitening(batch)
     means = np.ascontiguousarray(batch.means)
     values = design.rows[1 : 1 + d]
 
     def over(first: int, stop: int) -> tuple[Array, Array]:
-        return accumulate_narrow(inverse, constant, means, values, design.row_weight, first, stop, design.block)
+        return accumulate_narrow(
+            inverse, constant, means, values, design.row_weight, first, stop, design.block
+        )
 
     log_likelihood, t = _sum_over_slices(over, design.n_rows)
     dense = t[..., 1 + d :].reshape(*t.shape[:-1], d, d)
@@ -240,10 +264,14 @@ def log_terms(mixture: Mixture, values: Array) -> Iterator[tuple[slice, Array]]:
         part = slice(first, min(first + _SLICE, n_rows))
         design = Design.of(values[part], wide.structure)
         if design.is_narrow(wide):
-            inverse, constant = _whitening(wide)
-            block = narrow_log_terms(inverse, constant, np.ascontiguousarray(wide.means), design.rows[1 : 1 + design.n_features])
+            inverse, constant = whitening(wide)
+            block = narrow_log_terms(
+                inverse, constant, np.ascontiguousarray(wide.means), design.rows[1 : 1 + design.n_features]
+            )
         else:
-            block = block_log_terms(np.ascontiguousarray(wide.natural), design.rows, design.pairs, 0, design.n_rows)
+            block = block_log_terms(
+                np.ascontiguousarray(wide.natural), design.rows, design.pairs, 0, design.n_rows
+            )
         yield part, block
 
 

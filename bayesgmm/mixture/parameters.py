@@ -33,7 +33,9 @@ class Mixture:
     covariances: Array
 
     @classmethod
-    def from_dense(cls, structure: str | Structure, weights: Array, means: Array, covariances: Array) -> Mixture:
+    def from_dense(
+        cls, structure: str | Structure, weights: Array, means: Array, covariances: Array
+    ) -> Mixture:
         """From covariances (..., K, D, D) that have the structure."""
         structure = structure_named(structure)
         return cls(structure, weights, means, structure.compact(np.asarray(covariances, dtype=float)))

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from .coordinates import LoneVariances, Matrices
+
 __all__ = ["COVARIANCE_TYPES", "Free", "Structure", "structure_named"]
 
 Array = NDArray[np.float64]
@@ -52,6 +54,9 @@ class Structure(ABC):
 
     name: str
     label: str
+    contains: tuple[str, ...] = ()  # narrower structures, whose solutions this one can only better
+    common_scale: bool = False  # whether all features must keep one scale for the structure to be the same
+    bounded: bool = False  # whether the likelihood is bounded, so that no component can collapse onto a few rows
 
     def __repr__(self) -> str:
         return f"<covariance structure {self.name!r}>"
@@ -127,17 +132,30 @@ class Structure(ABC):
     def precision_cholesky(self, covariances: Array) -> Array:
         """scikit-learn's ``precisions_cholesky_``: upper triangular, or reciprocal standard deviations."""
 
+    @abstractmethod
+    def coordinates(self, covariances: Array) -> Array:
+        """Unconstrained coordinates of compact covariances, in an array of the same shape."""
+
+    @abstractmethod
+    def from_coordinates(self, coordinates: Array) -> Array:
+        """Inverse of `coordinates`."""
+
+    @abstractmethod
+    def floored(self, covariances: Array, floor: float) -> tuple[Array, Array]:
+        """Covariances with no eigenvalue below ``floor``, and the smallest eigenvalues before that."""
+
     @property
     def pointwise(self) -> Structure:
         """The structure whose natural parameters give whole log densities row by row (no shared part left out)."""
         return self
 
 
-class Full(Structure):
+class Full(Matrices, Structure):
     """Each component has its own covariance matrix (mclust's VVV)."""
 
     name = "full"
     label = "each component its own matrix"
+    contains = ("spherical", "diag", "tied")
 
     def shape(self, n_components: int, n_features: int) -> tuple[int, ...]:
         return (n_components, n_features, n_features)
@@ -187,7 +205,7 @@ class Full(Structure):
         return np.swapaxes(_inverse_cholesky(covariances)[0], -1, -2)
 
 
-class Tied(Structure):
+class Tied(Matrices, Structure):
     """All components share one covariance matrix (mclust's EEE).
 
     The quadratic part is the same for all components, so that phi(x) = [1, x] is enough to tell them apart; the
@@ -196,6 +214,7 @@ class Tied(Structure):
 
     name = "tied"
     label = "one matrix shared by all"
+    bounded = True
 
     def shape(self, n_components: int, n_features: int) -> tuple[int, ...]:
         return (n_features, n_features)
@@ -248,11 +267,12 @@ class Tied(Structure):
         return _FULL
 
 
-class Diag(Structure):
+class Diag(LoneVariances, Structure):
     """Axis-parallel components with their own variances (mclust's VVI)."""
 
     name = "diag"
     label = "each component its own variances"
+    contains = ("spherical",)
 
     def shape(self, n_components: int, n_features: int) -> tuple[int, ...]:
         return (n_components, n_features)
@@ -294,11 +314,12 @@ class Diag(Structure):
         return 1.0 / np.sqrt(covariances)
 
 
-class Spherical(Structure):
+class Spherical(LoneVariances, Structure):
     """Spheres with their own radii (mclust's VII). The design carries |x|^2 as one row of its own."""
 
     name = "spherical"
     label = "each component its own sphere"
+    common_scale = True
 
     def shape(self, n_components: int, n_features: int) -> tuple[int, ...]:
         return (n_components,)

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import lgamma, log
+from typing import Any
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from ..mixture import Design, Structure
+from ..mixture import Design, Structure, run_parallel, single_threaded_blas
 from .gradient import likelihood_and_gradient
 from .priors import InverseGammaScale, Priors
 
@@ -62,7 +63,9 @@ def _correlation_pullback(z, factor, partial, d_factor, d_z):
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def log_density_and_gradient(x, gradient, n_components, scale_shape, correlated, rows, pairs, row_weight, scatter, prior):
+def log_density_and_gradient(
+    x, gradient, n_components, scale_shape, correlated, rows, pairs, row_weight, scatter, prior
+):
     """Log posterior density at the unconstrained point ``x`` (P,); its gradient is written into ``gradient`` (P,).
 
     ``prior`` is the vector that `Density.of` lays out. Returns nan where the density is not finite.
@@ -150,12 +153,38 @@ def log_density_and_gradient(x, gradient, n_components, scale_shape, correlated,
                 for j in range(i):
                     b = eta + 0.5 * (d_all - 2 - j)
                     # b log p + b log(1 - p) with p = 1 / (1 + exp(-z)): symmetric in z.
-                    value -= 2.0 * b * (np.log(np.cosh(0.5 * x[m])) if abs(x[m]) < 300 else 0.5 * abs(x[m]) - np.log(2.0))
+                    value -= (
+                        2.0
+                        * b
+                        * (np.log(np.cosh(0.5 * x[m])) if abs(x[m]) < 300 else 0.5 * abs(x[m]) - np.log(2.0))
+                    )
                     gradient[m] = -b * np.tanh(0.5 * x[m])
                     m += 1
             z = x[start : start + n_pairs]
-            _correlation_pullback(z, correlation[g], partial[g], d_correlation[g], gradient[start : start + n_pairs])
+            _correlation_pullback(
+                z, correlation[g], partial[g], d_correlation[g], gradient[start : start + n_pairs]
+            )
     return value
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _log_densities(
+    points, values, n_components, scale_shape, correlated, rows, pairs, row_weight, scatter, prior
+):
+    gradient = np.empty(points.shape[1])
+    for s in range(points.shape[0]):
+        values[s] = log_density_and_gradient(
+            points[s],
+            gradient,
+            n_components,
+            scale_shape,
+            correlated,
+            rows,
+            pairs,
+            row_weight,
+            scatter,
+            prior,
+        )
 
 
 @dataclass(frozen=True)
@@ -235,7 +264,9 @@ class Coordinates:
             dense = (sd**2)[..., None] * np.eye(d)
         return np.broadcast_to(dense, (*x.shape[:-1], k, d, d))
 
-    def unconstrain(self, weights: Array, means: Array, covariances: Array, log_rate: float | None = None) -> Array:
+    def unconstrain(
+        self, weights: Array, means: Array, covariances: Array, log_rate: float | None = None
+    ) -> Array:
         """The point (..., P) of weights (..., K), means (..., K, D) and dense covariances (..., K, D, D)."""
         k, d = self.n_components, self.n_features
         free = self.structure.free(k, d)
@@ -314,14 +345,10 @@ class Density:
         """Number of coordinates P."""
         return self.coordinates.size
 
-    def __call__(self, x: Array) -> tuple[float, Array]:
-        """Log density and gradient (P,) at an unconstrained point (P,)."""
-        gradient = np.empty(self.size)
+    def _arguments(self) -> tuple[Any, ...]:
         c, design = self.coordinates, self.design
         free = c.structure.free(c.n_components, c.n_features)
-        value = log_density_and_gradient(
-            np.ascontiguousarray(x, dtype=float),
-            gradient,
+        return (
             c.n_components,
             (free.groups, free.width),
             free.correlated,
@@ -331,4 +358,22 @@ class Density:
             design.scatter,
             self.prior,
         )
+
+    def __call__(self, x: Array) -> tuple[float, Array]:
+        """Log density and gradient (P,) at an unconstrained point (P,)."""
+        gradient = np.empty(self.size)
+        value = log_density_and_gradient(np.ascontiguousarray(x, dtype=float), gradient, *self._arguments())
         return value, gradient
+
+    def many(self, points: Array) -> Array:
+        """Log densities (S,) at points (S, P), on all cores."""
+        points = np.ascontiguousarray(points, dtype=float)
+        values = np.empty(len(points))
+        arguments = self._arguments()
+
+        def over(part: slice) -> None:
+            _log_densities(points[part], values[part], *arguments)
+
+        with single_threaded_blas():
+            run_parallel(over, [slice(a, a + 256) for a in range(0, len(points), 256)])
+        return values

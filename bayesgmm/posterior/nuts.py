@@ -145,7 +145,16 @@ class WhitenedModel(CompiledModel):
         starts = iter(np.ascontiguousarray(self.start))
         # nutpie asks once per chain; which chain gets which start does not matter as they are exchangeable.
         make_start = partial(_next_start, starts, self.start[0])
-        return _lib.PyMcModel(log_density, expand, variables, self.n_dim, {"coordinate": self.n_dim}, {"coordinate": np.arange(self.n_dim)}, make_start, None)
+        return _lib.PyMcModel(
+            log_density,
+            expand,
+            variables,
+            self.n_dim,
+            {"coordinate": self.n_dim},
+            {"coordinate": np.arange(self.n_dim)},
+            make_start,
+            None,
+        )
 
     def _make_sampler(
         self, settings: Any, init_mean: Array, cores: int, progress: Any, callback: Any, rate: int, store: Any

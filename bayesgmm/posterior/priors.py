@@ -142,16 +142,22 @@ class Priors:
         for name in ("mean_location", "mean_scale"):
             value = getattr(self, name)
             if np.ndim(value) > 1:
-                raise InputError(f"Priors({name}=...): give one number or one per feature, not an array of shape {np.shape(value)}")
+                raise InputError(
+                    f"Priors({name}=...): give one number or one per feature, not an array of shape {np.shape(value)}"
+                )
             if np.ndim(value) == 1:
                 object.__setattr__(self, name, tuple(float(v) for v in value))
         if not np.all(np.isfinite(self.mean_location)):
             raise InputError(f"Priors(mean_location={self.mean_location!r}): must be finite")
         if not np.all((np.asarray(self.mean_scale) > 0) & np.isfinite(self.mean_scale)):
             raise InputError(f"Priors(mean_scale={self.mean_scale!r}): must be positive and finite")
-        _require_positive(self, correlation_eta=self.correlation_eta, weight_concentration=self.weight_concentration)
+        _require_positive(
+            self, correlation_eta=self.correlation_eta, weight_concentration=self.weight_concentration
+        )
         if not isinstance(self.scale, ScalePrior):
-            raise InputError(f"Priors(scale={self.scale!r}): give LogNormalScale, HalfNormalScale or InverseGammaScale")
+            raise InputError(
+                f"Priors(scale={self.scale!r}): give LogNormalScale, HalfNormalScale or InverseGammaScale"
+            )
         if self.units not in ("standardised", "data"):
             raise InputError(f"Priors(units={self.units!r}): choose 'standardised' or 'data'")
 
@@ -169,7 +175,9 @@ class Priors:
         """
         y = np.asarray(y, dtype=float)
         if y.ndim > 1 and y.shape[1] != 1:
-            raise InputError(f"Priors.richardson_green is for one column; y has {y.shape[1]}: use Priors() instead")
+            raise InputError(
+                f"Priors.richardson_green is for one column; y has {y.shape[1]}: use Priors() instead"
+            )
         low, high = float(y.min()), float(y.max())
         spread = high - low
         if not spread > 0:
@@ -194,7 +202,9 @@ class Priors:
         for name in ("mean_location", "mean_scale"):
             value = np.atleast_1d(np.asarray(getattr(self, name), dtype=float))
             if value.size not in (1, n_features):
-                raise InputError(f"Priors({name}=...) has {value.size} values for {n_features} features: give 1 or {n_features}")
+                raise InputError(
+                    f"Priors({name}=...) has {value.size} values for {n_features} features: give 1 or {n_features}"
+                )
             vectors.append(np.ascontiguousarray(np.broadcast_to(value, (n_features,))))
         return vectors[0], vectors[1]
 

@@ -1,0 +1,81 @@
+"""Information criteria in scikit-learn's sign: lower is better.
+
+With l the maximised log likelihood, p free parameters, n rows (the sum of the case weights) and z the responsibilities:
+
+- AIC = -2 l + 2 p (Akaike 1974), BIC = -2 l + p log n (Schwarz 1978);
+- ICL = BIC - 2 sum_i log max_k z_ik (Biernacki, Celeux & Govaert 2000, with the most probable labels, as in mclust);
+- entropy = -sum_ik z_ik log z_ik.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..mixture import Mixture, single_threaded_blas
+from ..mixture.estep import log_terms
+from ..mixture.kernel import softmax_block
+
+__all__ = ["aic", "bic", "classification_terms", "entropy", "icl", "map_counts"]
+
+Array = NDArray[np.float64]
+
+
+def aic(log_likelihood: float, n_parameters: int) -> float:
+    """Akaike's criterion."""
+    return -2.0 * log_likelihood + 2.0 * n_parameters
+
+
+def bic(log_likelihood: float, n_parameters: int, n_rows: float) -> float:
+    """Schwarz's criterion."""
+    return -2.0 * log_likelihood + n_parameters * float(np.log(n_rows))
+
+
+def icl(bic_value: float, log_max: float) -> float:
+    """Integrated completed likelihood, from BIC and sum_i log max_k z_ik (`classification_terms`)."""
+    return bic_value - 2.0 * log_max
+
+
+def classification_terms(
+    mixture: Mixture, values: Array, sample_weight: Array | None = None
+) -> tuple[float, float, Array]:
+    """What the most probable labels say, in blocks of rows.
+
+    Parameters
+    ----------
+    mixture : Mixture
+        Single.
+    values : (N, D)
+        In the units of the mixture.
+    sample_weight : (N,), optional
+
+    Returns
+    -------
+    log_max : float
+        sum_i log max_k z_ik.
+    entropy : float
+        -sum_ik z_ik log z_ik.
+    map_counts : (K,)
+        Rows whose most probable component is k (sums of case weights).
+    """
+    log_max, entropy_sum, counts = 0.0, 0.0, np.zeros(mixture.n_components)
+    with single_threaded_blas():
+        for part, terms in log_terms(mixture, values):
+            weight = np.ones(terms.shape[1]) if sample_weight is None else sample_weight[part]
+            top, norm, scratch = np.empty((3, terms.shape[1]))
+            labels = terms.argmax(0)
+            softmax_block(terms, top, norm, scratch)
+            log_max -= float(weight @ np.log(norm))  # max z = 1 / norm
+            entropy_sum -= float((terms * np.log(np.maximum(terms, 1e-300))).sum(0) @ weight)
+            counts += np.bincount(labels, weights=weight, minlength=mixture.n_components)
+    return log_max, max(entropy_sum, 0.0), counts
+
+
+def entropy(mixture: Mixture, values: Array, sample_weight: Array | None = None) -> float:
+    """Total entropy of the responsibilities, -sum_ik z_ik log z_ik (arguments: `classification_terms`)."""
+    return classification_terms(mixture, values, sample_weight)[1]
+
+
+def map_counts(mixture: Mixture, values: Array, sample_weight: Array | None = None) -> Array:
+    """Rows by most probable component (K,) (arguments: `classification_terms`)."""
+    return classification_terms(mixture, values, sample_weight)[2]

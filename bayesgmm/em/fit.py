@@ -1,0 +1,350 @@
+"""Maximum likelihood for one number of components and one structure: prepare, search, finish, judge."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..mixture import Design, Mixture, Structure, single_threaded_blas, structure_named
+from ..tables import InputError, Scaling, Table, as_table
+from .algorithm import run_em
+from .criteria import aic, bic, classification_terms, icl
+from .moves import batch_of
+from .result import EMFit, Optimum
+from .score import score
+from .search import Plan, Pool, explore, finished
+from .starts import KINDS, Rows, make_starts
+
+__all__ = ["Prepared", "fit_mixture", "prepare"]
+
+Array = NDArray[np.float64]
+
+# Rows on which starts are compared; all rows where there are fewer.
+_SEARCH_ROWS = 4000
+# Distinct solutions of the search that are finished on all rows.
+_FINISHED = 3
+_MOST_OPTIMA = 12
+_COLLINEAR = 1e-10
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Checked data, standardised for one structure.
+
+    Attributes
+    ----------
+    structure : Structure
+    values : (N, D)
+        In the units of the data, rows of weight zero left out.
+    weight : (N,) or None
+    columns : tuple of str
+    scaling : Scaling
+    design : Design
+        Of the standardised rows.
+    """
+
+    structure: Structure
+    values: Array
+    weight: Array | None
+    columns: tuple[str, ...]
+    scaling: Scaling
+    design: Design
+
+    @property
+    def log_jacobian(self) -> float:
+        """What the log likelihood of the data as given has more than that of the standardised data."""
+        return self.design.total * self.scaling.log_jacobian
+
+
+def _table(data: Any) -> tuple[Array, tuple[str, ...]]:
+    """Values (N, D) and column names; a float64 array is taken as it is, without a copy."""
+    if not (isinstance(data, np.ndarray) and data.dtype == np.float64 and data.ndim == 2):
+        table = as_table(data)
+        return table.values, table.columns
+    names = tuple(f"x{j}" for j in range(data.shape[1]))
+    if len(data) < 2 or not data.shape[1] or not np.isfinite(data).all() or (data == data[0]).all(0).any():
+        as_table(data)  # raises the error that names the culprit
+    return data, names
+
+
+def _checked_weight(sample_weight: Any, n_rows: int) -> Array | None:
+    if sample_weight is None:
+        return None
+    weight = np.asarray(sample_weight, dtype=np.float64)
+    if weight.ndim == 0:
+        weight = np.full(n_rows, float(weight))
+    if weight.shape != (n_rows,):
+        raise InputError(f"sample_weight has shape {weight.shape}; give one weight for each of the {n_rows} rows")
+    wrong = ~(np.isfinite(weight) & (weight >= 0))
+    if wrong.any():
+        row = int(np.flatnonzero(wrong)[0])
+        raise InputError(f"sample_weight of row {row} is {weight[row]:g}; weights must be finite and not negative")
+    if not weight.any():
+        raise InputError("sample_weight is zero for every row; give at least one row a positive weight")
+    return weight
+
+
+def prepare(data: Any, structure: str | Structure, sample_weight: Any = None) -> Prepared:
+    """Check data and lay them out, standardised, for one structure.
+
+    Raises
+    ------
+    InputError
+        The data or the weights are not fit for use (`as_table`).
+    """
+    structure = structure_named(structure)
+    values, columns = _table(data)
+    weight = _checked_weight(sample_weight, len(values))
+    if weight is not None:
+        kept = weight > 0
+        values, weight = values[kept], weight[kept]
+        if len(values) < 2 or (values == values[0]).all(0).any():
+            as_table(Table(values, columns, _positions(len(values))).values)
+    scaling = Scaling.of(values, common=structure.common_scale, sample_weight=weight)
+    design = Design.of(scaling.standardise(values), structure, weight)
+    return Prepared(structure, values, weight, columns, scaling, design)
+
+
+def _positions(n_rows: int) -> Any:
+    import pandas as pd
+
+    return pd.RangeIndex(n_rows)
+
+
+def _check_size(prepared: Prepared, n_components: int, ridge: float) -> None:
+    """Refuse what no start can fit: more components than rows, or a singular covariance of all rows.
+
+    Raises
+    ------
+    InputError
+    """
+    if isinstance(n_components, bool) or not isinstance(n_components, int | np.integer) or n_components < 1:
+        raise InputError(f"n_components={n_components!r} is not a positive whole number; give 1, 2, 3, ...")
+    design = prepared.design
+    if n_components > design.n_rows:
+        raise InputError(
+            f"n_components={n_components} is more than the {design.n_rows} rows (of positive weight); "
+            "use fewer components"
+        )
+    if ridge > 0 or not prepared.structure.free(1, 2).correlated:
+        return
+    values = design.values * np.sqrt(design.row_weight[:, None]) if design.row_weight.size else design.values
+    spread = np.sqrt(np.einsum("ij,ij->j", values, values) / design.total)
+    correlation = (values.T @ values) / design.total / spread / spread[:, None]
+    eigenvalues, vectors = np.linalg.eigh(correlation)
+    if eigenvalues[0] >= _COLLINEAR:
+        return
+    involved = [prepared.columns[j] for j in np.flatnonzero(np.abs(vectors[:, 0]) > 1e-3)]
+    structure = prepared.structure.name
+    if design.n_rows <= design.n_features:
+        raise InputError(
+            f"{design.n_rows} rows cannot determine a {structure} covariance of {design.n_features} columns; "
+            "use covariance_type='diag' or 'spherical', or fewer columns"
+        )
+    raise InputError(
+        f"columns {', '.join(map(repr, involved[:10]))} are collinear: one is a linear combination of the others; drop "
+        f"one of them, or use covariance_type='diag' or 'spherical' in place of {structure!r}"
+    )
+
+
+def _auto_starts(n_components: int, design: Design) -> int:
+    if n_components == 1:
+        return 1
+    # Starts are cheap beside iterations on all rows only as long as the search rows are few.
+    return 26 if design.n_rows <= _SEARCH_ROWS else 14
+
+
+def _searched(prepared: Prepared, rng: np.random.Generator, n_components: int) -> tuple[Design, Rows]:
+    """The rows to search on: all, or a random part."""
+    design = prepared.design
+    limit = max(_SEARCH_ROWS, 40 * n_components * (design.n_features + 1))
+    if design.n_rows > limit:
+        design = design.subset(np.sort(rng.choice(design.n_rows, limit, replace=False)))
+    return design, Rows(design.values, design.row_weight if design.row_weight.size else None)
+
+
+def fit_mixture(
+    data: Any,
+    n_components: int,
+    structure: str | Structure = "full",
+    *,
+    sample_weight: Any = None,
+    n_starts: int | str = "auto",
+    tol: float = 1e-9,
+    max_iter: int = 10_000,
+    ridge: float = 0.0,
+    random_state: int | np.random.Generator | None = 0,
+    extra_starts: Sequence[Mixture] = (),
+    init: str = "auto",
+    moves: bool = True,
+) -> EMFit:
+    """Fit a Gaussian mixture by maximum likelihood, looking for the best optimum without a spurious component.
+
+    Parameters
+    ----------
+    data : Table, array (N, D) or data frame
+    n_components : int
+        K.
+    structure : str or Structure
+        scikit-learn's ``covariance_type``.
+    sample_weight : (N,), optional
+        Case weights: 0 is a row left out, 2 a row given twice.
+    n_starts : int or "auto"
+        Starts besides ``extra_starts``; 0 for none.
+    tol : float
+        Stop when the log likelihood still to gain, per row, is estimated to be below this.
+    max_iter : int
+        E-steps for each start.
+    ridge : float
+        Added to all variances of standardised data at each M-step. The default adds nothing: collapse is prevented by
+        a constraint that moves no regular optimum.
+    random_state : int, Generator or None
+    extra_starts : sequence of Mixture
+        Single mixtures in the units of the data, to start from as well.
+    init : str
+        Kind of starts: "auto" or a name in `KINDS`.
+    moves : bool
+        Whether to leave the best optimum by split-and-merge moves, and saddles by perturbation.
+
+    Returns
+    -------
+    EMFit
+
+    Raises
+    ------
+    InputError
+        Data, weights or arguments are not fit for use, or columns are collinear and the structure has correlations.
+    """
+    prepared = prepare(data, structure, sample_weight)
+    with single_threaded_blas():
+        return fit_prepared(
+            prepared, n_components, n_starts=n_starts, tol=tol, max_iter=max_iter, ridge=ridge,
+            random_state=random_state, extra_starts=extra_starts, init=init, moves=moves,
+        )  # fmt: skip
+
+
+def fit_prepared(
+    prepared: Prepared,
+    n_components: int,
+    *,
+    n_starts: int | str = "auto",
+    tol: float = 1e-9,
+    max_iter: int = 10_000,
+    ridge: float = 0.0,
+    random_state: int | np.random.Generator | None = 0,
+    extra_starts: Sequence[Mixture] = (),
+    init: str = "auto",
+    moves: bool = True,
+) -> EMFit:
+    """As `fit_mixture`, on data already prepared; the caller limits the BLAS threads."""
+    _check_size(prepared, n_components, ridge)
+    _check_options(n_starts, tol, max_iter, ridge, init, extra_starts)
+    rng = np.random.default_rng(random_state)
+    design, rows = _searched(prepared, rng, n_components)
+    count = _auto_starts(n_components, design) if isinstance(n_starts, str) else int(n_starts)
+    starts = [_own(mixture, prepared) for mixture in extra_starts]
+    if count:
+        starts += make_starts(prepared.structure, rows, n_components, count, rng, init)
+    plan = Plan(tol, max_iter, ridge)
+    if not moves:
+        plan = plan.without_moves
+    pool = explore(design, starts, plan, rng)
+    if design is not prepared.design:
+        pool = _on_all_rows(pool, prepared.design, plan)
+    return _judged(pool, prepared)
+
+
+def _check_options(
+    n_starts: int | str, tol: float, max_iter: int, ridge: float, init: str, extra_starts: Sequence[Mixture]
+) -> None:
+    if n_starts != "auto" and (isinstance(n_starts, str) or n_starts < (0 if extra_starts else 1)):
+        raise InputError(f"n_starts={n_starts!r} starts nothing; give a positive number or 'auto'")
+    if not tol >= 0:
+        raise InputError(f"tol={tol!r} is not a tolerance; give a number that is not negative")
+    if max_iter < 1:
+        raise InputError(f"max_iter={max_iter!r} allows no iteration; give at least 1")
+    if not (0 <= ridge < np.inf):
+        raise InputError(f"ridge={ridge!r} cannot be added to variances; give a finite number that is not negative")
+    if init != "auto" and init not in KINDS:
+        raise InputError(f"init={init!r} is unknown; choose auto or one of {', '.join(KINDS)}")
+
+
+def _own(mixture: Mixture, prepared: Prepared) -> Mixture:
+    """A mixture in data units, of this structure or one that it contains, as a standardised start."""
+    dense = prepared.scaling.covariances_from_data(mixture.dense_covariances)
+    means = prepared.scaling.means_from_data(mixture.means)
+    weights = np.maximum(mixture.weights, 1e-12)
+    return Mixture.from_dense(prepared.structure, weights / weights.sum(), means, dense)
+
+
+def _on_all_rows(pool: Pool, design: Design, plan: Plan) -> Pool:
+    """The best distinct solutions of a search on some rows, finished on all of them."""
+    chosen = pool.distinct(_FINISHED)
+    # A solution that is far behind on the search rows will not win on all of them.
+    values = pool.run.log_likelihood[chosen]
+    chosen = [i for i, v in zip(chosen, values, strict=True) if v >= values[0] - 20.0 or i == chosen[0]]
+    hits = [pool.hits(i) for i in chosen]
+    start = batch_of([pool.single(i) for i in chosen])
+    run = run_em(design, start, plan.tol, plan.max_iter, plan.ridge)
+    final = Pool.of(run, design, len(chosen), plan.tol)
+    return replace(final, escaped=pool.escaped, searched=(pool.n_starts, tuple(hits)))
+
+
+def _outcome(pool: Pool, best: int) -> str:
+    if pool.run.degenerate[best]:
+        return "degenerate"
+    if pool.spurious[best]:
+        return "spurious"
+    if not pool.run.converged[best]:
+        return "not converged"
+    return "converged" if pool.escaped else "saddle"
+
+
+def _judged(pool: Pool, prepared: Prepared) -> EMFit:
+    """The account of the best solution of a pool."""
+    best, run = pool.best, pool.run
+    design, jacobian = prepared.design, prepared.log_jacobian
+    found = pool.single(best)
+    standardised = found.reordered(found.canonical_order())
+    mixture = standardised.in_data_units(prepared.scaling)
+    log_likelihood = float(run.log_likelihood[best]) + jacobian
+    p, n = mixture.n_parameters, design.total
+    log_max, entropy, counts = classification_terms(
+        standardised.widened(), design.values, design.row_weight if design.row_weight.size else None
+    )
+    bic_value = bic(log_likelihood, p, n)
+    trace = run.trace[:, best]
+    return EMFit(
+        mixture=mixture,
+        standardised=standardised,
+        scaling=prepared.scaling,
+        columns=prepared.columns,
+        log_likelihood=log_likelihood,
+        n_rows=n,
+        n_parameters=p,
+        aic=aic(log_likelihood, p),
+        bic=bic_value,
+        icl=icl(bic_value, log_max),
+        entropy=entropy,
+        map_counts=counts,
+        n_starts=pool.tried,
+        n_hits=pool.hits(best),
+        optima=tuple(_optimum(pool, i, prepared) for i in pool.distinct(_MOST_OPTIMA) if pool.run.converged[i] or i == best),
+        n_iter=int(run.n_iter[best]),
+        trace=trace[np.isfinite(trace)] + jacobian,
+        outcome=_outcome(pool, best),
+        gradient_norm=score(standardised, design).norm,
+        smallest_eigenvalue=float(run.smallest[best].min()),
+        smallest_count=float(run.counts[best].min()),
+    )
+
+
+def _optimum(pool: Pool, i: int, prepared: Prepared) -> Optimum:
+    single = pool.single(i)
+    mixture = single.reordered(single.canonical_order()).in_data_units(prepared.scaling)
+    spurious = bool(pool.spurious[i] or pool.run.degenerate[i])
+    return Optimum(float(pool.run.log_likelihood[i]) + prepared.log_jacobian, pool.hits(i), spurious, mixture)

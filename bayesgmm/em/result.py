@@ -1,0 +1,165 @@
+"""What a maximum-likelihood fit says of itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..mixture import Mixture
+from ..tables import Scaling
+
+__all__ = ["OUTCOMES", "EMFit", "Optimum"]
+
+Array = NDArray[np.float64]
+
+OUTCOMES: dict[str, str] = {
+    "converged": "none needed",
+    "not converged": "raise max_iter, or tol if that many iterations are not wanted",
+    "saddle": "the components cannot be told apart: use fewer of them",
+    "spurious": "use fewer components or a structure with fewer parameters; no solution without a spike was found",
+    "degenerate": "use fewer components or a structure with fewer parameters, or look for repeated rows",
+}
+
+
+@dataclass(frozen=True)
+class Optimum:
+    """One of the optima found.
+
+    Attributes
+    ----------
+    log_likelihood : float
+        Of the data as given.
+    hits : int
+        Starts that reached it.
+    spurious : bool
+        Whether a component sits on a few near-duplicate rows.
+    mixture : Mixture
+        Single, in the units of the data, in canonical order.
+    """
+
+    log_likelihood: float
+    hits: int
+    spurious: bool
+    mixture: Mixture = field(repr=False)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class EMFit:
+    """A mixture fitted by maximum likelihood, with an account of how it was reached.
+
+    Attributes
+    ----------
+    mixture : Mixture
+        Single, in the units of the data; largest weight first, ties by first mean.
+    standardised : Mixture
+        The same on standardised data.
+    scaling : Scaling
+    columns : tuple of str
+    log_likelihood : float
+        Of the data as given, Jacobian included.
+    n_rows : float
+        Sum of the case weights: the number of rows where there are none.
+    n_parameters : int
+    aic, bic, icl : float
+        Lower is better.
+    entropy : float
+        Of the responsibilities, in nats, summed over rows.
+    map_counts : (K,)
+        Rows by most probable component.
+    n_starts, n_hits : int
+        Starts tried, and those that reached this optimum.
+    optima : tuple of Optimum
+        Distinct optima found, the best sound one first.
+    n_iter : int
+        E-steps on the way to this solution.
+    trace : (T,)
+        Log likelihood of the data after each accepted step of the last run; never falls.
+    outcome : str
+        One of `OUTCOMES`.
+    gradient_norm : float
+        Of the log likelihood per row, in whitened coordinates (`score`).
+    smallest_eigenvalue : float
+        Over components, on standardised data.
+    smallest_count : float
+        Expected rows of the smallest component.
+    """
+
+    mixture: Mixture
+    standardised: Mixture
+    scaling: Scaling
+    columns: tuple[str, ...]
+    log_likelihood: float
+    n_rows: float
+    n_parameters: int
+    aic: float
+    bic: float
+    icl: float
+    entropy: float
+    map_counts: Array
+    n_starts: int
+    n_hits: int
+    optima: tuple[Optimum, ...]
+    n_iter: int
+    trace: Array
+    outcome: str
+    gradient_norm: float
+    smallest_eigenvalue: float
+    smallest_count: float
+
+    @property
+    def n_components(self) -> int:
+        return self.mixture.n_components
+
+    @property
+    def covariance_type(self) -> str:
+        return self.mixture.structure.name
+
+    @property
+    def converged(self) -> bool:
+        """Whether the outcome is "converged"."""
+        return self.outcome == "converged"
+
+    @property
+    def evidence(self) -> str:
+        """What the outcome rests on, in one line."""
+        return (
+            f"{self.n_starts} starts, {len(self.optima)} distinct optima, best reached by {self.n_hits}; "
+            f"{self.n_iter} iterations, gradient norm {self.gradient_norm:.1e} per row; smallest eigenvalue "
+            f"{self.smallest_eigenvalue:.2g} (standardised), smallest component {self.smallest_count:.1f} rows"
+        )
+
+    @property
+    def remedy(self) -> str:
+        """What to do about the outcome."""
+        return OUTCOMES[self.outcome]
+
+    def summary(self) -> str:
+        """In the manner of mclust's ``summary()``."""
+        table = "  ".join(f"{k + 1}: {count:g}" for k, count in enumerate(self.map_counts))
+        lines = [
+            "Gaussian mixture fitted by EM",
+            f"  model           {self.covariance_type} ({self.mixture.structure.label}), "
+            f"{self.n_components} component{'s' if self.n_components > 1 else ''}",
+            f"  log likelihood  {self.log_likelihood:.3f}",
+            f"  n               {self.n_rows:g}",
+            f"  df              {self.n_parameters}",
+            f"  BIC             {self.bic:.3f}",
+            f"  ICL             {self.icl:.3f}",
+            f"  AIC             {self.aic:.3f}",
+            f"  clustering      {table}",
+            f"  outcome         {self.outcome}",
+            f"    evidence      {self.evidence}",
+        ]
+        if not self.converged:
+            lines.append(f"    remedy        {self.remedy}")
+        return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        return self.summary()
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        return f"<pre>{escape(self.summary())}</pre>"

@@ -1,0 +1,69 @@
+"""The gradient of the log likelihood at a mixture, by Fisher's identity.
+
+With expected counts n_k, EM's image (w', mu', S') of (w, mu, S) and P = S^-1, the gradient is
+
+- in the logits of the weights: n_k - n w_k,
+- in the means: n_k P_k (mu'_k - mu_k),
+- in the covariances, entry by entry: n_k P_k (S'_k + (mu'_k - mu_k)(mu'_k - mu_k)' - S_k) P_k / 2, then added up over
+  the entries that the structure ties together, which is what `Structure.reduce` does.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..mixture import Design, Mixture, expected_statistics
+
+__all__ = ["Score", "score"]
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Score:
+    """Gradient of the log likelihood of a single mixture, in the units of its design.
+
+    Attributes
+    ----------
+    logits : (K,)
+        In the logarithms of unnormalised weights.
+    means : (K, D)
+    covariances : (compact shape of the structure)
+        Matrices entry by entry, as if their entries were free: symmetric.
+    norm : float
+        Per row, each component in its own whitened coordinates: the same in all units.
+    """
+
+    logits: Array
+    means: Array
+    covariances: Array
+    norm: float
+
+
+def score(mixture: Mixture, design: Design) -> Score:
+    """Gradient of the log likelihood of ``design`` at a single ``mixture``."""
+    structure = mixture.structure
+    statistics = expected_statistics(mixture, design)
+    counts = np.maximum(statistics.counts, 1e-300)
+    shift = statistics.first / counts[:, None]
+    apart = shift + statistics.centres - mixture.means
+    image = structure.dense(
+        structure.maximise(counts, shift, statistics.second), mixture.n_components, mixture.n_features
+    )
+    dense = mixture.dense_covariances
+    excess = counts[:, None, None] * (image + apart[:, :, None] * apart[:, None, :] - dense)
+    factor = np.linalg.cholesky(dense)
+    # Whitened: z = L^-1 x.
+    white_means = np.linalg.solve(factor, (counts[:, None] * apart)[..., None])[..., 0]
+    half = np.linalg.solve(factor, excess)
+    white = 0.5 * np.linalg.solve(factor, np.swapaxes(half, -1, -2))
+    upper = np.swapaxes(factor, -1, -2)
+    means = np.linalg.solve(upper, white_means[..., None])[..., 0]
+    covariances = np.linalg.solve(upper, np.swapaxes(np.linalg.solve(upper, white), -1, -2))
+    logits = statistics.counts - design.total * mixture.weights
+    own_white = structure.reduce(white)
+    norm = float(np.sqrt((logits**2).sum() + (white_means**2).sum() + (own_white**2).sum()) / design.total)
+    return Score(logits, means, structure.reduce(covariances), norm)

@@ -1,0 +1,232 @@
+"""The search for the best optimum: many starts run short, the best finished, moves from there, saddles left.
+
+Everything here happens on standardised rows, all of them or a subsample; `fit` finishes on all rows what is found here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..mixture import Design, Mixture
+from .algorithm import Run, run_em
+from .moves import batch_of, perturbed, split_and_merge
+
+__all__ = ["Plan", "Pool", "explore", "finished", "spurious_components"]
+
+Array = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+
+# A component this narrow on standardised data, and on few rows, is a spike on near-duplicates and not a group.
+_NARROW = 1e-4
+
+
+def spurious_components(run: Run, design: Design) -> Flags:
+    """Whether each component (S, K) is a spike of the unbounded likelihood: too few rows, or few rows and no width.
+
+    A component is spurious on fewer than max(5, 2 D) rows, or with a smallest eigenvalue below 1e-4 (standardised) on
+    fewer than max(100, 30 (D + 1)) rows. Where the structure bounds the likelihood there are none.
+    """
+    d = design.n_features
+    if design.structure.bounded:
+        return np.zeros(run.counts.shape, dtype=bool)
+    few = run.counts < max(5, 2 * d)
+    thin = (run.smallest < _NARROW) & (run.counts < max(100, 30 * (d + 1)))
+    return few | thin
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How hard to look.
+
+    Attributes
+    ----------
+    tol, max_iter, ridge :
+        As in `run_em`, for the last stage.
+    short : int
+        E-steps after which starts are compared.
+    kept : int
+        Starts that go on then.
+    candidates : int
+        Split-and-merge moves tried in one round.
+    rounds : int
+        Rounds of moves.
+    """
+
+    tol: float
+    max_iter: int
+    ridge: float
+    short: int = 60
+    kept: int = 10
+    candidates: int = 12
+    rounds: int = 3
+
+    @property
+    def without_moves(self) -> Plan:
+        """The same, starting from where it is told and going nowhere else."""
+        return replace(self, candidates=0, rounds=0)
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Optima found, with what is needed to choose among them.
+
+    Attributes
+    ----------
+    run : Run
+        C solutions.
+    spurious : (C,) bool
+    n_starts : int
+        Starts tried; the first ``n_starts`` solutions are theirs.
+    same : float
+        Log likelihoods closer than this belong to one optimum.
+    escaped : bool
+        False where small perturbations of the best solution still led upwards at the end.
+    searched : (int, tuple of int), optional
+        Where the search was on some of the rows: the starts tried there, and how many of them led to each solution.
+    """
+
+    run: Run
+    spurious: Flags
+    n_starts: int
+    same: float
+    escaped: bool = True
+    searched: tuple[int, tuple[int, ...]] | None = None
+
+    @classmethod
+    def of(cls, run: Run, design: Design, n_starts: int, tol: float) -> Pool:
+        same = 1e-5 + 100 * tol * design.total
+        return cls(run, spurious_components(run, design).any(1), n_starts, same)
+
+    @property
+    def order(self) -> NDArray[np.intp]:
+        """Best first: sound ones by log likelihood, then spurious ones, then degenerate ones."""
+        rank = 2 * self.run.degenerate.astype(int) + self.spurious
+        return np.lexsort((np.arange(len(rank)), -self.run.log_likelihood, rank))
+
+    @property
+    def best(self) -> int:
+        return int(self.order[0])
+
+    def is_sound(self, i: int) -> bool:
+        """Neither spurious nor degenerate."""
+        return not (self.spurious[i] or self.run.degenerate[i])
+
+    def distinct(self, limit: int) -> list[int]:
+        """The best ``limit`` solutions of which no two have one log likelihood."""
+        chosen: list[int] = []
+        for i in self.order:
+            value = self.run.log_likelihood[i]
+            if all(abs(value - self.run.log_likelihood[j]) > self.same for j in chosen):
+                chosen.append(int(i))
+            if len(chosen) == limit:
+                break
+        return chosen
+
+    def hits(self, i: int) -> int:
+        """Starts that reached the optimum of solution ``i``."""
+        mine = self.run.log_likelihood[: self.n_starts]
+        reached = np.abs(mine - self.run.log_likelihood[i]) <= self.same
+        each = np.ones(self.n_starts) if self.searched is None else np.array(self.searched[1])
+        return int(each @ reached)
+
+    @property
+    def tried(self) -> int:
+        """Starts tried, in the search where there was one."""
+        return self.n_starts if self.searched is None else self.searched[0]
+
+    def single(self, i: int) -> Mixture:
+        """The mixture of solution ``i``."""
+        return self.run.mixture[i]
+
+
+def _extended(pool: Pool, run: Run, design: Design, plan: Plan) -> Pool:
+    return Pool.of(Run.joined(pool.run, run), design, pool.n_starts, plan.tol)
+
+
+def _replaced(pool: Pool, which: list[int], run: Run, design: Design, plan: Plan) -> Pool:
+    """The pool with the solutions ``which`` taken further."""
+    total = Run.joined(pool.run, run)
+    index = np.arange(len(pool.run.log_likelihood))
+    index[which] = len(index) + np.arange(len(which))
+    merged = total.select(index)
+    n_iter = merged.n_iter.copy()
+    n_iter[which] += pool.run.n_iter[which]
+    return Pool.of(replace(merged, n_iter=n_iter), design, pool.n_starts, plan.tol)
+
+
+def finished(pool: Pool, which: list[int], design: Design, plan: Plan) -> Pool:
+    """The pool with the solutions ``which`` run until they converge."""
+    run = pool.run
+    which = [i for i in which if not (run.converged[i] or run.degenerate[i] or run.n_iter[i] >= plan.max_iter)]
+    if not which:
+        return pool
+    index = np.array(which)
+    left = int(plan.max_iter - run.n_iter[index].max())
+    more = run_em(design, run.mixture[index], plan.tol, max(left, 1), plan.ridge)
+    return _replaced(pool, which, more, design, plan)
+
+
+def explore(design: Design, starts: list[Mixture], plan: Plan, rng: np.random.Generator) -> Pool:
+    """Find optima.
+
+    Parameters
+    ----------
+    design : Design
+        Rows to search on.
+    starts : list of single mixtures
+    plan : Plan
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    Pool
+    """
+    run = run_em(design, batch_of(starts), plan.tol, min(plan.short, plan.max_iter), plan.ridge)
+    pool = Pool.of(run, design, len(starts), plan.tol)
+    pool = finished(pool, _promising(pool, plan.kept), design, plan)
+    for _ in range(plan.rounds):
+        better = _moved(pool, design, plan, rng)
+        if better is None:
+            break
+        pool = better
+    return _off_saddles(pool, design, plan, rng) if plan.rounds else pool
+
+
+def _promising(pool: Pool, limit: int) -> list[int]:
+    """The best unfinished starts, as many as ``limit``, and the best one whatever it is."""
+    unfinished = [int(i) for i in pool.order if not pool.run.converged[i] and pool.is_sound(int(i))]
+    return unfinished[:limit] or [pool.best]
+
+
+def _moved(pool: Pool, design: Design, plan: Plan, rng: np.random.Generator) -> Pool | None:
+    """The pool after one round of split-and-merge moves from its best solution; None if they gained nothing."""
+    best = pool.best
+    candidates = split_and_merge(pool.single(best), plan.candidates, rng)
+    if not candidates:
+        return None
+    run = run_em(design, batch_of(candidates), plan.tol, min(plan.short, plan.max_iter), plan.ridge)
+    trial = _extended(pool, run, design, plan)
+    first = len(pool.run.log_likelihood)
+    moved = [int(i) for i in trial.order if i >= first and trial.is_sound(int(i)) and not trial.run.converged[i]]
+    trial = finished(trial, moved[: max(plan.kept // 2, 1)], design, plan)
+    gained = trial.run.log_likelihood[trial.best] - pool.run.log_likelihood[best]
+    new = trial.is_sound(trial.best) and (gained > pool.same or not pool.is_sound(best))
+    return trial if new else None
+
+
+def _off_saddles(pool: Pool, design: Design, plan: Plan, rng: np.random.Generator) -> Pool:
+    """Perturb the best solution: from a maximum EM returns, from a saddle it climbs."""
+    for _ in range(plan.rounds):
+        best = pool.best
+        if not pool.is_sound(best) or pool.run.mixture.n_components == 1:
+            return pool
+        copies = perturbed(pool.single(best), 0.05, 4, rng)
+        run = run_em(design, copies, plan.tol, min(plan.short, plan.max_iter), plan.ridge)
+        trial = _extended(pool, run, design, plan)
+        if trial.run.log_likelihood[trial.best] - pool.run.log_likelihood[best] <= pool.same:
+            return pool
+        pool = finished(trial, [trial.best], design, plan)
+    return replace(pool, escaped=False)

@@ -1,0 +1,96 @@
+"""Responsibilities of many mixtures, the draws of a posterior, on the same rows, in blocks of rows.
+
+S draws x K components x N rows are never held at once: `draw_responsibilities` yields blocks (S, K, B) small enough for
+the memory it is given, and callers reduce them over draws, rows or both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from .estep import Design, single_threaded_blas, whitening
+from .kernel import block_log_terms, softmax_block
+from .narrow import narrow_log_terms
+from .parameters import Mixture
+
+__all__ = ["DrawBlock", "draw_responsibilities"]
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class DrawBlock:
+    """Responsibilities of all draws on some rows.
+
+    Attributes
+    ----------
+    rows : slice
+    responsibilities : (S, K, B)
+    log_density : (S, B)
+    """
+
+    rows: slice
+    responsibilities: Array
+    log_density: Array
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _softmax_draws(terms, log_density):
+    """Softmax over axis 1 of terms (S, K, B) in place; log_density (S, B) receives the log of the sums."""
+    n_rows = terms.shape[2]
+    norm = np.empty(n_rows)
+    scratch = np.empty(n_rows)
+    for s in range(terms.shape[0]):
+        top = log_density[s]
+        softmax_block(terms[s], top, norm, scratch)
+        for i in range(n_rows):
+            top[i] += np.log(norm[i])
+
+
+def draw_responsibilities(draws: Mixture, values: Array, max_bytes: int = 2**26) -> Iterator[DrawBlock]:
+    """Responsibilities and log densities of every draw on every row.
+
+    Parameters
+    ----------
+    draws : Mixture
+        With one leading axis of S draws, in the units of ``values``.
+    values : (N, D)
+    max_bytes : int
+        Size of a block's responsibilities; blocks hold at least one row.
+
+    Yields
+    ------
+    DrawBlock
+        In the order of the rows; arrays are fresh and may be overwritten.
+    """
+    wide = draws.widened()
+    n_draws, n_components = wide.weights.shape
+    theta = wide.natural.reshape(n_draws * n_components, -1)
+    size = int(max(1, min(len(values), max_bytes // (8 * n_draws * n_components))))
+    narrow = Design.of(values, wide.structure).is_narrow(wide) if len(values) else False
+    with single_threaded_blas():
+        for first in range(0, len(values), size):
+            part = slice(first, min(first + size, len(values)))
+            design = Design.of(values[part], wide.structure)
+            if narrow:
+                terms = _narrow_terms(wide, design)
+            else:
+                flat = block_log_terms(theta, design.rows, design.pairs, 0, design.n_rows)
+                terms = flat.reshape(n_draws, n_components, design.n_rows)
+            log_density = np.empty((n_draws, design.n_rows))
+            _softmax_draws(terms, log_density)
+            yield DrawBlock(part, terms, log_density)
+
+
+def _narrow_terms(wide: Mixture, design: Design) -> Array:
+    inverse, constant = whitening(wide)
+    features = design.rows[1 : 1 + design.n_features]
+    means = np.ascontiguousarray(wide.means)
+    return np.stack(
+        [narrow_log_terms(inverse[s], constant[s], means[s], features) for s in range(len(means))]
+    )

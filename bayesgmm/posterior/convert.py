@@ -1,0 +1,278 @@
+"""Draws to an `xarray.DataTree` in ArviZ's schema, and back to what the later steps compute with.
+
+Whatever the sampler: groups `posterior`, `sample_stats`, `log_likelihood`, `log_prior`, `observed_data`,
+`constant_data`, `unconstrained_posterior`; dims `chain, draw, cluster, feature, feature_bis, obs_id, coordinate`.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..mixture import Mixture, draw_responsibilities, structure_named
+from ..tables import Scaling, Table
+from .density import Coordinates
+from .priors import InverseGammaScale, Priors
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
+
+__all__ = ["MAX_LOG_LIKELIHOOD", "PosteriorView", "pointwise_log_likelihood", "to_datatree", "view_of"]
+
+Array = NDArray[np.float64]
+# Draws x rows kept as a group; beyond, `compare` computes what it needs in blocks.
+MAX_LOG_LIKELIHOOD = 20_000_000
+
+
+def pointwise_log_likelihood(draws: Mixture, values: Array) -> Array:
+    """Log density of every row under every draw (S, N), labels summed out, in the units of ``values``."""
+    result = np.empty((len(draws.weights), len(values)))
+    for block in draw_responsibilities(draws, values):
+        result[:, block.rows] = block.log_density
+    return result
+
+
+def log_prior(draws: Mixture, scaling: Scaling, priors: Priors) -> dict[str, Array]:
+    """Log prior densities of weights, means, scales and correlations (S,), on their own scales.
+
+    What `arviz.psense_summary` perturbs. With a hyperprior on the rate of the scales, these are integrated over it.
+    """
+    from scipy.special import gammaln, xlogy
+
+    k, d = draws.n_components, draws.n_features
+    standard = draws.standardised(scaling)
+    a = priors.weight_concentration
+    location, spread = priors.mean_vectors(d)
+    result = {
+        "weights": gammaln(k * a) - k * gammaln(a) + xlogy(a - 1, standard.weights).sum(-1),
+        "means": (
+            -0.5 * ((standard.means - location) / spread) ** 2 - np.log(spread) - 0.5 * np.log(2 * np.pi)
+        ).sum((-2, -1)),
+    }
+    free = draws.structure.free(k, d)
+    dense = standard.dense_covariances[..., : free.groups, :, :]
+    log_sd = 0.5 * np.log(np.diagonal(dense, axis1=-2, axis2=-1)[..., : free.width])
+    scale = priors.scale
+    if isinstance(scale, InverseGammaScale) and scale.hyper is not None:
+        g, h = scale.hyper
+        n = free.groups * free.width
+        total = g + n * scale.shape
+        inverse = np.exp(-2 * log_sd).sum((-2, -1))
+        result["scales"] = (
+            g * np.log(h) - gammaln(g) + gammaln(total) - total * np.log(h + inverse)
+            - n * gammaln(scale.shape) + n * np.log(2) - 2 * scale.shape * log_sd.sum((-2, -1))
+        )  # fmt: skip
+    else:
+        result["scales"] = scale.log_density(log_sd, k, d).sum((-2, -1))
+    # From densities of log sd to densities of sd.
+    result["scales"] = result["scales"] - log_sd.sum((-2, -1))
+    if free.correlated and d > 1:
+        # LKJ, up to its normaliser, which no perturbation moves.
+        sign, log_det = np.linalg.slogdet(dense)
+        log_det = log_det - 2 * log_sd.sum(-1)
+        result["correlations"] = (priors.correlation_eta - 1) * log_det.sum(-1)
+    return result
+
+
+def to_datatree(
+    unconstrained: Array,
+    stats: dict[str, Array],
+    *,
+    table: Table,
+    scaling: Scaling,
+    coordinates: Coordinates,
+    priors: Priors,
+    order: NDArray[np.intp],
+    moved: NDArray[np.bool_],
+    em: Mixture,
+    attrs: dict[str, Any],
+    log_likelihood: bool | None = None,
+) -> xr.DataTree:
+    """Assemble the tree.
+
+    Parameters
+    ----------
+    unconstrained : (chain, draw, P)
+        As sampled, on the standardised scale.
+    stats : dict of (chain, draw)
+    order, moved : (chain * draw, K), (chain * draw,)
+        The alignment.
+    em : Mixture
+        The EM optimum in data units that served as pivot; kept in `constant_data`.
+    log_likelihood : bool, optional
+        Keep the pointwise log likelihood; by default if draws x rows do not exceed `MAX_LOG_LIKELIHOOD`.
+    """
+    import xarray as xr
+
+    chains, n_draws, _ = unconstrained.shape
+    k, d = coordinates.n_components, coordinates.n_features
+    flat = unconstrained.reshape(chains * n_draws, -1)
+    weights, means, _, _ = coordinates.constrain(flat)
+    standard = Mixture.from_dense(coordinates.structure, weights, means, coordinates.covariances(flat))
+    draws = standard.in_data_units(scaling).reordered(order)
+    lead = (chains, n_draws)
+    features = list(table.columns)
+    axes = {"chain": np.arange(chains), "draw": np.arange(n_draws)}
+    clusters = {"cluster": np.arange(k)}
+    wide = {**clusters, "feature": features, "feature_bis": features}
+    posterior = xr.Dataset(
+        {
+            "weights": (("chain", "draw", "cluster"), draws.weights.reshape(*lead, k)),
+            "means": (("chain", "draw", "cluster", "feature"), draws.means.reshape(*lead, k, d)),
+            "covariances": (
+                ("chain", "draw", "cluster", "feature", "feature_bis"),
+                np.ascontiguousarray(draws.dense_covariances).reshape(*lead, k, d, d),
+            ),
+        },
+        coords={**axes, **wide},
+    )
+    sample_stats = xr.Dataset(
+        {name: (("chain", "draw"), value) for name, value in stats.items()}
+        | {"relabelled": (("chain", "draw"), moved.reshape(lead))},
+        coords=axes,
+    )
+    prior = {n: (("chain", "draw"), v.reshape(lead)) for n, v in log_prior(draws, scaling, priors).items()}
+    obs = {"obs_id": obs_labels(table.index), "feature": features}
+    groups: dict[str, xr.Dataset] = {
+        "posterior": posterior,
+        "sample_stats": sample_stats,
+        "log_prior": xr.Dataset(prior, coords=axes),
+        "observed_data": xr.Dataset({"x": (("obs_id", "feature"), np.array(table.values))}, coords=obs),
+        "constant_data": xr.Dataset(
+            {
+                "location": (("feature",), np.array(scaling.location)),
+                "scale": (("feature",), np.array(scaling.scale)),
+                "em_weights": (("cluster",), em.weights),
+                "em_means": (("cluster", "feature"), em.means),
+                "em_covariances": (
+                    ("cluster", "feature", "feature_bis"),
+                    np.ascontiguousarray(em.dense_covariances),
+                ),
+            },
+            coords=wide,
+        ),
+        "unconstrained_posterior": xr.Dataset(
+            {"u": (("chain", "draw", "coordinate"), unconstrained)},
+            coords={**axes, "coordinate": np.arange(unconstrained.shape[-1])},
+        ),
+    }
+    keep = chains * n_draws * table.n_obs <= MAX_LOG_LIKELIHOOD if log_likelihood is None else log_likelihood
+    if keep:
+        pointwise = pointwise_log_likelihood(draws, table.values).reshape(*lead, -1)
+        groups["log_likelihood"] = xr.Dataset(
+            {"x": (("chain", "draw", "obs_id"), pointwise)}, coords={**axes, "obs_id": obs["obs_id"]}
+        )
+    everything = {
+        "inference_library": "bayesgmm",
+        "inference_library_version": version("bayesgmm"),
+        "covariance_type": coordinates.structure.name,
+        "n_components": k,
+        "data_name": table.name,
+        "data_fingerprint": table.fingerprint,
+        "priors": json.dumps(priors.describe()),
+        **attrs,
+    }
+    tree = xr.DataTree.from_dict({f"/{name}": group for name, group in groups.items()})
+    tree.attrs.update(everything)
+    for group in ("posterior", "sample_stats"):
+        tree[group].attrs.update(everything)
+    return tree
+
+
+def obs_labels(index: pd.Index) -> NDArray[Any]:
+    """Row labels that NetCDF can store: integers stay integers, all else becomes text."""
+    labels = np.asarray(index)
+    return labels if labels.dtype.kind in "iu" else np.asarray([str(v) for v in labels], dtype=object)
+
+
+@dataclass(frozen=True)
+class PosteriorView:
+    """What later steps compute with, read from a tree.
+
+    Attributes
+    ----------
+    draws : Mixture
+        Aligned draws in data units, one leading axis S = chains * draws, chain by chain.
+    em : Mixture
+        The EM optimum, same labels.
+    values : (N, D)
+    obs_id : (N,)
+    columns : tuple of D names
+    scaling : Scaling
+    n_chains, n_draws : int
+    unconstrained : (S, P)
+        As sampled: labels not aligned, standardised scale.
+    """
+
+    draws: Mixture
+    em: Mixture
+    values: Array
+    obs_id: NDArray[Any]
+    columns: tuple[str, ...]
+    scaling: Scaling
+    n_chains: int
+    n_draws: int
+    unconstrained: Array
+
+    @property
+    def n_components(self) -> int:
+        return self.draws.n_components
+
+
+def view_of(post: xr.DataTree) -> PosteriorView:
+    """Read a tree made by `sample_posterior`.
+
+    Raises
+    ------
+    ValueError
+        If it is not one: naming the group that is missing.
+    """
+    missing = [g for g in ("posterior", "observed_data", "constant_data") if g not in post.children]
+    if missing or "covariance_type" not in post.attrs:
+        what = f"has no group {missing[0]!r}" if missing else "has no attribute 'covariance_type'"
+        raise ValueError(f"the posterior given {what}: pass the result of bayesgmm.sample_posterior")
+    structure = structure_named(post.attrs["covariance_type"])
+    p, constant, observed = (post[g].dataset for g in ("posterior", "constant_data", "observed_data"))
+    chains, n_draws = p.sizes["chain"], p.sizes["draw"]
+
+    def flat(name: str) -> Array:
+        values = p[name].values
+        return np.ascontiguousarray(values.reshape(chains * n_draws, *values.shape[2:]))
+
+    unconstrained = np.empty((chains * n_draws, 0))
+    if "unconstrained_posterior" in post.children:
+        unconstrained = post["unconstrained_posterior"]["u"].values.reshape(chains * n_draws, -1)
+    return PosteriorView(
+        Mixture.from_dense(structure, flat("weights"), flat("means"), flat("covariances")),
+        Mixture.from_dense(
+            structure, constant["em_weights"].values, constant["em_means"].values, constant["em_covariances"].values
+        ),
+        np.ascontiguousarray(observed["x"].values, dtype=float),
+        observed["obs_id"].values,
+        tuple(str(c) for c in observed["feature"].values),
+        Scaling(constant["location"].values, constant["scale"].values),
+        chains,
+        n_draws,
+        unconstrained,
+    )
+
+
+def priors_of(post: xr.DataTree) -> Priors:
+    """The priors a tree was sampled under, read from its attributes."""
+    from . import priors as families
+
+    described = json.loads(post.attrs["priors"])
+    scale = described.pop("scale")
+    family = getattr(families, scale.pop("family"))
+    if scale.get("hyper") is not None:
+        scale["hyper"] = tuple(scale["hyper"])
+    for name in ("mean_location", "mean_scale"):
+        if isinstance(described[name], list):
+            described[name] = tuple(described[name])
+    return Priors(scale=family(**scale), **described)

@@ -1,0 +1,79 @@
+"""What a report is made from: the results of every step, in order, and where they came from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ..em import Grid
+from ..tables import Table
+from ..uncertainty.consensus import Consensus
+from ..uncertainty.contrast import Contrast
+from ..uncertainty.kmeans import KMeansContrast
+from ..uncertainty.verdict import Diagnosis
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
+
+__all__ = ["Findings"]
+
+
+@dataclass(frozen=True)
+class Findings:
+    """Everything an analysis found.
+
+    Attributes
+    ----------
+    table : Table
+        The data.
+    grid : Grid
+        EM over component counts and covariance types.
+    posteriors : dict of str to DataTree
+        Sampled models; keys read "2 full".
+    diagnoses : dict of str to Diagnosis
+        The verdict on each.
+    comparison : DataFrame
+        One row per sampled model, the index is the key.
+    headline : str
+        Key of the model that the comparison supports and that the rest of the report is about.
+    rivals : tuple of str
+        Other models that the comparison does not rule out.
+    reason : str
+        In words: why the headline model, and what was sampled and why.
+    memberships : Dataset
+        Of the headline model.
+    consensus : Consensus
+    contrast : Contrast
+        EM against the posterior, headline model.
+    kmeans : KMeansContrast
+    checks : DataFrame
+        Posterior predictive checks of the headline model.
+    provenance : dict
+        Versions, seeds, priors, fingerprint, the command, times.
+    """
+
+    table: Table
+    grid: Grid
+    posteriors: dict[str, xr.DataTree]
+    diagnoses: dict[str, Diagnosis]
+    comparison: pd.DataFrame
+    headline: str
+    rivals: tuple[str, ...]
+    reason: str
+    memberships: xr.Dataset
+    consensus: Consensus
+    contrast: Contrast
+    kmeans: KMeansContrast
+    checks: pd.DataFrame
+    provenance: dict[str, Any]
+
+    @property
+    def posterior(self) -> xr.DataTree:
+        """The headline model's draws."""
+        return self.posteriors[self.headline]
+
+    @property
+    def diagnosis(self) -> Diagnosis:
+        """The verdict on the headline model."""
+        return self.diagnoses[self.headline]
