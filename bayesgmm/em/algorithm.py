@@ -242,6 +242,7 @@ def run_em(
     max_iter: int = 10_000,
     ridge: float = 0.0,
     accelerate: bool = True,
+    singular: bool = False,
 ) -> Run:
     """Run EM from S starts until each has converged, degenerated or used up its iterations.
 
@@ -259,19 +260,24 @@ def run_em(
         Added to all variances at each M-step (in units of the standardised variances). Not needed for stability.
     accelerate : bool
         Extrapolate. Without it, plain EM with the same stopping rule.
+    singular : bool
+        The data themselves have no width in some direction: components at the floor are then no reason to stop.
 
     Returns
     -------
     Run
     """
-    return _Batch(design, start, tol, max_iter, ridge, accelerate).run()
+    return _Batch(design, start, tol, max_iter, ridge, accelerate, singular).run()
 
 
 class _Batch:
     """The starts still at work, and the results of all."""
 
-    def __init__(self, design: Design, start: Mixture, tol: float, max_iter: int, ridge: float, accelerate: bool):
+    def __init__(
+        self, design: Design, start: Mixture, tol: float, max_iter: int, ridge: float, accelerate: bool, singular: bool
+    ) -> None:
         self.design, self.ridge, self.accelerate, self.max_iter = design, ridge, accelerate, max_iter
+        self.collapsed = -np.inf if singular else 2 * FLOOR
         self.left = tol * design.total
         s, k = start.weights.shape
         self.active = np.arange(s)
@@ -305,7 +311,7 @@ class _Batch:
         statistics = _expectation_step(x, self.design, smallest)
         self.n_iter[self.active] += 1
         image, image_smallest, empty = maximisation_step(statistics, x.structure, self.design.total, self.ridge)
-        return statistics, image, image_smallest, empty | (image_smallest.min(1) <= 2 * FLOOR)
+        return statistics, image, image_smallest, empty | (image_smallest.min(1) <= self.collapsed)
 
     def _drop(self, gone: Flags, *rest: Array) -> list[Array]:
         """Take starts out of the work."""

@@ -16,7 +16,7 @@ from ..mixture import Mixture, single_threaded_blas
 from ..mixture.estep import log_terms
 from ..mixture.kernel import softmax_block
 
-__all__ = ["aic", "bic", "classification_terms", "entropy", "icl", "map_counts"]
+__all__ = ["aic", "bic", "classification_terms", "entropy", "icl", "map_counts", "map_labels"]
 
 Array = NDArray[np.float64]
 
@@ -79,3 +79,12 @@ def entropy(mixture: Mixture, values: Array, sample_weight: Array | None = None)
 def map_counts(mixture: Mixture, values: Array, sample_weight: Array | None = None) -> Array:
     """Rows by most probable component (K,) (arguments: `classification_terms`)."""
     return classification_terms(mixture, values, sample_weight)[2]
+
+
+def map_labels(mixture: Mixture, values: Array) -> NDArray[np.intp]:
+    """Most probable component of each row (N,), without an array of N x K."""
+    labels = np.empty(len(values), dtype=np.intp)
+    with single_threaded_blas():
+        for part, terms in log_terms(mixture, values):
+            labels[part] = terms.argmax(0)
+    return labels

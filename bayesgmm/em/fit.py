@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..mixture import Design, Mixture, Structure, single_threaded_blas, structure_named
-from ..tables import InputError, Scaling, Table, as_table
-from .algorithm import run_em
+from ..tables import InputError, Scaling, as_table
 from .criteria import aic, bic, classification_terms, icl
 from .moves import batch_of
 from .result import EMFit, Optimum
@@ -19,7 +18,7 @@ from .score import score
 from .search import Plan, Pool, explore, finished
 from .starts import KINDS, Rows, make_starts
 
-__all__ = ["Prepared", "fit_mixture", "prepare"]
+__all__ = ["Prepared", "checked_weight", "fit_mixture", "fit_prepared", "prepare", "prepare_values"]
 
 Array = NDArray[np.float64]
 
@@ -28,6 +27,7 @@ _SEARCH_ROWS = 4000
 # Distinct solutions of the search that are finished on all rows.
 _FINISHED = 3
 _MOST_OPTIMA = 12
+# Smallest eigenvalue of the correlation matrix below which columns are collinear.
 _COLLINEAR = 1e-10
 
 
@@ -66,12 +66,13 @@ def _table(data: Any) -> tuple[Array, tuple[str, ...]]:
         table = as_table(data)
         return table.values, table.columns
     names = tuple(f"x{j}" for j in range(data.shape[1]))
-    if len(data) < 2 or not data.shape[1] or not np.isfinite(data).all() or (data == data[0]).all(0).any():
+    if not data.size or not np.isfinite(data).all():
         as_table(data)  # raises the error that names the culprit
     return data, names
 
 
-def _checked_weight(sample_weight: Any, n_rows: int) -> Array | None:
+def checked_weight(sample_weight: Any, n_rows: int) -> Array | None:
+    """Case weights (N,), finite and not negative, or None; one number stands for all rows."""
     if sample_weight is None:
         return None
     weight = np.asarray(sample_weight, dtype=np.float64)
@@ -96,27 +97,26 @@ def prepare(data: Any, structure: str | Structure, sample_weight: Any = None) ->
     InputError
         The data or the weights are not fit for use (`as_table`).
     """
-    structure = structure_named(structure)
     values, columns = _table(data)
-    weight = _checked_weight(sample_weight, len(values))
+    return prepare_values(values, columns, structure_named(structure), checked_weight(sample_weight, len(values)))
+
+
+def prepare_values(values: Array, columns: tuple[str, ...], structure: Structure, weight: Array | None) -> Prepared:
+    """As `prepare`, from finite values (N, D) and checked weights (N,)."""
     if weight is not None:
         kept = weight > 0
         values, weight = values[kept], weight[kept]
-        if len(values) < 2 or (values == values[0]).all(0).any():
-            as_table(Table(values, columns, _positions(len(values))).values)
+    if len(values) < 2 or (values == values[0]).all(0).any():
+        import pandas as pd
+
+        as_table(pd.DataFrame(values, columns=list(columns)))  # raises the error that names the culprit
     scaling = Scaling.of(values, common=structure.common_scale, sample_weight=weight)
     design = Design.of(scaling.standardise(values), structure, weight)
     return Prepared(structure, values, weight, columns, scaling, design)
 
 
-def _positions(n_rows: int) -> Any:
-    import pandas as pd
-
-    return pd.RangeIndex(n_rows)
-
-
-def _check_size(prepared: Prepared, n_components: int, ridge: float) -> None:
-    """Refuse what no start can fit: more components than rows, or a singular covariance of all rows.
+def _check_size(prepared: Prepared, n_components: int) -> None:
+    """Refuse more components than rows.
 
     Raises
     ------
@@ -124,31 +124,26 @@ def _check_size(prepared: Prepared, n_components: int, ridge: float) -> None:
     """
     if isinstance(n_components, bool) or not isinstance(n_components, int | np.integer) or n_components < 1:
         raise InputError(f"n_components={n_components!r} is not a positive whole number; give 1, 2, 3, ...")
-    design = prepared.design
-    if n_components > design.n_rows:
+    n_rows = prepared.design.n_rows
+    if n_components > n_rows:
         raise InputError(
-            f"n_components={n_components} is more than the {design.n_rows} rows (of positive weight); "
-            "use fewer components"
+            f"n_components={n_components} is more than the {n_rows} rows (of positive weight); use fewer components"
         )
-    if ridge > 0 or not prepared.structure.free(1, 2).correlated:
-        return
-    values = design.values * np.sqrt(design.row_weight[:, None]) if design.row_weight.size else design.values
-    spread = np.sqrt(np.einsum("ij,ij->j", values, values) / design.total)
-    correlation = (values.T @ values) / design.total / spread / spread[:, None]
-    eigenvalues, vectors = np.linalg.eigh(correlation)
+
+
+def collinear_columns(prepared: Prepared) -> tuple[str, ...]:
+    """The columns of a linear relation that all rows obey; none where there is no such relation.
+
+    That is, where the smallest eigenvalue of the correlation matrix is below 1e-10 and the structure has correlations.
+    """
+    if not prepared.structure.free(1, 2).correlated or prepared.design.n_features == 1:
+        return ()
+    scatter = prepared.design.scatter
+    spread = np.sqrt(np.diagonal(scatter))
+    eigenvalues, vectors = np.linalg.eigh(scatter / spread / spread[:, None])
     if eigenvalues[0] >= _COLLINEAR:
-        return
-    involved = [prepared.columns[j] for j in np.flatnonzero(np.abs(vectors[:, 0]) > 1e-3)]
-    structure = prepared.structure.name
-    if design.n_rows <= design.n_features:
-        raise InputError(
-            f"{design.n_rows} rows cannot determine a {structure} covariance of {design.n_features} columns; "
-            "use covariance_type='diag' or 'spherical', or fewer columns"
-        )
-    raise InputError(
-        f"columns {', '.join(map(repr, involved[:10]))} are collinear: one is a linear combination of the others; drop "
-        f"one of them, or use covariance_type='diag' or 'spherical' in place of {structure!r}"
-    )
+        return ()
+    return tuple(prepared.columns[j] for j in np.flatnonzero(np.abs(vectors[:, 0]) > 1e-3))
 
 
 def _auto_starts(n_components: int, design: Design) -> int:
@@ -217,7 +212,8 @@ def fit_mixture(
     Raises
     ------
     InputError
-        Data, weights or arguments are not fit for use, or columns are collinear and the structure has correlations.
+        Data, weights or arguments are not fit for use. Collinear columns are no error: the outcome is then
+        "degenerate", and names them.
     """
     prepared = prepare(data, structure, sample_weight)
     with single_threaded_blas():
@@ -239,9 +235,13 @@ def fit_prepared(
     extra_starts: Sequence[Mixture] = (),
     init: str = "auto",
     moves: bool = True,
+    reorder: bool = True,
 ) -> EMFit:
-    """As `fit_mixture`, on data already prepared; the caller limits the BLAS threads."""
-    _check_size(prepared, n_components, ridge)
+    """As `fit_mixture`, on data already prepared; the caller limits the BLAS threads.
+
+    With ``reorder=False`` the components keep the order in which they were started.
+    """
+    _check_size(prepared, n_components)
     _check_options(n_starts, tol, max_iter, ridge, init, extra_starts)
     rng = np.random.default_rng(random_state)
     design, rows = _searched(prepared, rng, n_components)
@@ -249,13 +249,14 @@ def fit_prepared(
     starts = [_own(mixture, prepared) for mixture in extra_starts]
     if count:
         starts += make_starts(prepared.structure, rows, n_components, count, rng, init)
-    plan = Plan(tol, max_iter, ridge)
-    if not moves:
+    collinear = collinear_columns(prepared) if ridge < _COLLINEAR else ()
+    plan = Plan(tol, max_iter, ridge, singular=bool(collinear))
+    if not moves or collinear:
         plan = plan.without_moves
     pool = explore(design, starts, plan, rng)
     if design is not prepared.design:
         pool = _on_all_rows(pool, prepared.design, plan)
-    return _judged(pool, prepared)
+    return _judged(pool, prepared, reorder, collinear)
 
 
 def _check_options(
@@ -289,7 +290,7 @@ def _on_all_rows(pool: Pool, design: Design, plan: Plan) -> Pool:
     chosen = [i for i, v in zip(chosen, values, strict=True) if v >= values[0] - 20.0 or i == chosen[0]]
     hits = [pool.hits(i) for i in chosen]
     start = batch_of([pool.single(i) for i in chosen])
-    run = run_em(design, start, plan.tol, plan.max_iter, plan.ridge)
+    run = plan.run(design, start, plan.max_iter)
     final = Pool.of(run, design, len(chosen), plan.tol)
     return replace(final, escaped=pool.escaped, searched=(pool.n_starts, tuple(hits)))
 
@@ -304,12 +305,12 @@ def _outcome(pool: Pool, best: int) -> str:
     return "converged" if pool.escaped else "saddle"
 
 
-def _judged(pool: Pool, prepared: Prepared) -> EMFit:
+def _judged(pool: Pool, prepared: Prepared, reorder: bool, collinear: tuple[str, ...]) -> EMFit:
     """The account of the best solution of a pool."""
     best, run = pool.best, pool.run
     design, jacobian = prepared.design, prepared.log_jacobian
     found = pool.single(best)
-    standardised = found.reordered(found.canonical_order())
+    standardised = found.reordered(found.canonical_order()) if reorder else found
     mixture = standardised.in_data_units(prepared.scaling)
     log_likelihood = float(run.log_likelihood[best]) + jacobian
     p, n = mixture.n_parameters, design.total
@@ -336,7 +337,8 @@ def _judged(pool: Pool, prepared: Prepared) -> EMFit:
         optima=tuple(_optimum(pool, i, prepared) for i in pool.distinct(_MOST_OPTIMA) if pool.run.converged[i] or i == best),
         n_iter=int(run.n_iter[best]),
         trace=trace[np.isfinite(trace)] + jacobian,
-        outcome=_outcome(pool, best),
+        outcome="degenerate" if collinear else _outcome(pool, best),
+        collinear=collinear,
         gradient_norm=score(standardised, design).norm,
         smallest_eigenvalue=float(run.smallest[best].min()),
         smallest_count=float(run.counts[best].min()),

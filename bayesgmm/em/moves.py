@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ..mixture import Mixture
 from .starts import from_moments
 
-__all__ = ["batch_of", "merged", "merges", "perturbed", "split", "split_and_merge", "splits"]
+__all__ = ["batch_of", "closest_merges", "doubled", "merged", "perturbed", "split", "split_and_merge", "splits"]
 
 Array = NDArray[np.float64]
 # Distance of the two halves from the middle, in standard deviations: that of the halves of a Gaussian, sqrt(2 / pi).
@@ -82,9 +82,18 @@ def splits(mixture: Mixture, axes: int = 1) -> list[Mixture]:
     return [split(mixture, k, axis) for k in range(mixture.n_components) for axis in range(n_axes)]
 
 
-def merges(mixture: Mixture) -> list[Mixture]:
-    """All merges of two components; none for a single component."""
-    return [merged(mixture, i, j) for i, j in combinations(range(mixture.n_components), 2)]
+def doubled(mixture: Mixture) -> Mixture:
+    """The same density with one component more: the heaviest one in two equal parts."""
+    heaviest = int(mixture.weights.argmax())
+    weights = np.append(mixture.weights, mixture.weights[heaviest] / 2)
+    weights[heaviest] /= 2
+    dense = mixture.dense_covariances
+    return from_moments(
+        mixture.structure,
+        weights,
+        np.vstack([mixture.means, mixture.means[heaviest]]),
+        np.concatenate([dense, dense[heaviest, None]]),
+    )
 
 
 def _overlap(mixture: Mixture) -> Array:
@@ -97,6 +106,16 @@ def _overlap(mixture: Mixture) -> Array:
     return distance + 0.5 * (np.linalg.slogdet(pooled)[1] - half_log_det[:, None] - half_log_det[None])
 
 
+def _pairs_by_overlap(mixture: Mixture) -> list[tuple[int, int]]:
+    distance = _overlap(mixture)
+    return sorted(combinations(range(mixture.n_components), 2), key=lambda pair: distance[pair])
+
+
+def closest_merges(mixture: Mixture, limit: int) -> list[Mixture]:
+    """Mixtures with K - 1 components: the ``limit`` closest pairs merged, one at a time."""
+    return [merged(mixture, i, j) for i, j in _pairs_by_overlap(mixture)[:limit]]
+
+
 def split_and_merge(mixture: Mixture, limit: int, rng: np.random.Generator) -> list[Mixture]:
     """Candidates with K components: two merged and one halved, at most ``limit``, the likeliest first.
 
@@ -106,10 +125,8 @@ def split_and_merge(mixture: Mixture, limit: int, rng: np.random.Generator) -> l
     n = mixture.n_components
     if n < 2:
         return []
-    distance = _overlap(mixture)
-    pairs = sorted(combinations(range(n), 2), key=lambda pair: distance[pair])
     candidates = []
-    for i, j in pairs:
+    for i, j in _pairs_by_overlap(mixture):
         whole = merged(mixture, i, j)
         last = n - 2
         candidates += [split(whole, last, axis) for axis in range(min(2 if n > 2 else 3, mixture.n_features))]

@@ -84,6 +84,8 @@ class EMFit:
         Over components, on standardised data.
     smallest_count : float
         Expected rows of the smallest component.
+    collinear : tuple of str
+        Columns in a linear relation that all rows obey, where the structure has correlations.
     """
 
     mixture: Mixture
@@ -107,6 +109,7 @@ class EMFit:
     gradient_norm: float
     smallest_eigenvalue: float
     smallest_count: float
+    collinear: tuple[str, ...] = ()
 
     @property
     def n_components(self) -> int:
@@ -124,8 +127,9 @@ class EMFit:
     @property
     def evidence(self) -> str:
         """What the outcome rests on, in one line."""
+        relation = f"columns {', '.join(self.collinear[:10])} are collinear; " if self.collinear else ""
         return (
-            f"{self.n_starts} starts, {len(self.optima)} distinct optima, best reached by {self.n_hits}; "
+            f"{relation}{self.n_starts} starts, {len(self.optima)} distinct optima, best reached by {self.n_hits}; "
             f"{self.n_iter} iterations, gradient norm {self.gradient_norm:.1e} per row; smallest eigenvalue "
             f"{self.smallest_eigenvalue:.2g} (standardised), smallest component {self.smallest_count:.1f} rows"
         )
@@ -133,6 +137,8 @@ class EMFit:
     @property
     def remedy(self) -> str:
         """What to do about the outcome."""
+        if self.collinear:
+            return f"drop one of the columns {', '.join(self.collinear[:10])}, or use the structure diag or spherical"
         return OUTCOMES[self.outcome]
 
     def summary(self) -> str:

@@ -43,8 +43,8 @@ class Plan:
 
     Attributes
     ----------
-    tol, max_iter, ridge :
-        As in `run_em`, for the last stage.
+    tol, max_iter, ridge, singular :
+        As in `run_em`; ``max_iter`` over all stages.
     short : int
         E-steps after which starts are compared.
     kept : int
@@ -58,10 +58,15 @@ class Plan:
     tol: float
     max_iter: int
     ridge: float
+    singular: bool = False
     short: int = 60
     kept: int = 10
     candidates: int = 12
     rounds: int = 3
+
+    def run(self, design: Design, start: Mixture, max_iter: int) -> Run:
+        """EM under this plan, for at most ``max_iter`` E-steps."""
+        return run_em(design, start, self.tol, min(max_iter, self.max_iter), self.ridge, singular=self.singular)
 
     @property
     def without_moves(self) -> Plan:
@@ -165,7 +170,7 @@ def finished(pool: Pool, which: list[int], design: Design, plan: Plan) -> Pool:
         return pool
     index = np.array(which)
     left = int(plan.max_iter - run.n_iter[index].max())
-    more = run_em(design, run.mixture[index], plan.tol, max(left, 1), plan.ridge)
+    more = plan.run(design, run.mixture[index], max(left, 1))
     return _replaced(pool, which, more, design, plan)
 
 
@@ -184,7 +189,7 @@ def explore(design: Design, starts: list[Mixture], plan: Plan, rng: np.random.Ge
     -------
     Pool
     """
-    run = run_em(design, batch_of(starts), plan.tol, min(plan.short, plan.max_iter), plan.ridge)
+    run = plan.run(design, batch_of(starts), plan.short)
     pool = Pool.of(run, design, len(starts), plan.tol)
     pool = finished(pool, _promising(pool, plan.kept), design, plan)
     for _ in range(plan.rounds):
@@ -207,7 +212,7 @@ def _moved(pool: Pool, design: Design, plan: Plan, rng: np.random.Generator) -> 
     candidates = split_and_merge(pool.single(best), plan.candidates, rng)
     if not candidates:
         return None
-    run = run_em(design, batch_of(candidates), plan.tol, min(plan.short, plan.max_iter), plan.ridge)
+    run = plan.run(design, batch_of(candidates), plan.short)
     trial = _extended(pool, run, design, plan)
     first = len(pool.run.log_likelihood)
     moved = [int(i) for i in trial.order if i >= first and trial.is_sound(int(i)) and not trial.run.converged[i]]
@@ -224,7 +229,7 @@ def _off_saddles(pool: Pool, design: Design, plan: Plan, rng: np.random.Generato
         if not pool.is_sound(best) or pool.run.mixture.n_components == 1:
             return pool
         copies = perturbed(pool.single(best), 0.05, 4, rng)
-        run = run_em(design, copies, plan.tol, min(plan.short, plan.max_iter), plan.ridge)
+        run = plan.run(design, copies, plan.short)
         trial = _extended(pool, run, design, plan)
         if trial.run.log_likelihood[trial.best] - pool.run.log_likelihood[best] <= pool.same:
             return pool

@@ -62,9 +62,9 @@ def from_responsibilities(structure: Structure, rows: Rows, responsibilities: Ar
     means = (r.T @ rows.values) / counts[:, None]
     n_features = rows.values.shape[1]
     dense = np.empty((len(counts), n_features, n_features))
-    # The covariance of all rows, shrunk to one component's share of the volume, counts as D + 1 rows.
+    # The covariance of all rows, shrunk to one component's share of the volume, counts as D + 1 rows where there are groups.
     prior = rows.covariance * len(counts) ** (-2.0 / n_features)
-    strength = (n_features + 1) * rows.weight.sum() / len(rows)
+    strength = (n_features + 1) * rows.weight.sum() / len(rows) if len(counts) > 1 else 0.0
     for k in range(len(counts)):
         centred = rows.values - means[k]
         dense[k] = ((centred * r[:, k, None]).T @ centred + strength * prior) / (counts[k] + strength)

@@ -31,6 +31,11 @@ class Matrices:
         diagonal[...] = np.exp(diagonal)
         return factor @ np.swapaxes(factor, -1, -2)
 
+    def inverted(self, covariances: Array) -> Array:
+        """Precisions, or covariances from precisions."""
+        inverse = np.linalg.inv(covariances)
+        return 0.5 * (inverse + np.swapaxes(inverse, -1, -2))
+
     def floored(self, covariances: Array, floor: float) -> tuple[Array, Array]:
         """Covariances with no eigenvalue below ``floor``, and the smallest eigenvalues before that.
 
@@ -63,6 +68,10 @@ class LoneVariances:
     def from_coordinates(self, coordinates: Array) -> Array:
         """Inverse of `coordinates`."""
         return np.exp(2.0 * coordinates)
+
+    def inverted(self, covariances: Array) -> Array:
+        """Precisions, or variances from precisions."""
+        return 1.0 / covariances
 
     def floored(self, covariances: Array, floor: float) -> tuple[Array, Array]:
         """Variances not below ``floor``, and the variances before that; see `Matrices.floored`."""

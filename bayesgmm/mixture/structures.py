@@ -141,6 +141,10 @@ class Structure(ABC):
         """Inverse of `coordinates`."""
 
     @abstractmethod
+    def inverted(self, covariances: Array) -> Array:
+        """Compact precisions from compact covariances, and the reverse."""
+
+    @abstractmethod
     def floored(self, covariances: Array, floor: float) -> tuple[Array, Array]:
         """Covariances with no eigenvalue below ``floor``, and the smallest eigenvalues before that."""
 

@@ -85,7 +85,7 @@ class MarginalLogLikelihood(Op):
         inputs = _as_inputs(inputs)
         return Apply(self, inputs, [pt.dscalar(), pt.dvector(), pt.dmatrix(), pt.dmatrix(), pt.dtensor3()])
 
-    def infer_shape(self, fgraph: Any, node: Apply, shapes: Sequence[Any]) -> list[Any]:
+    def infer_shape(self, node: Apply, shapes: Sequence[Any]) -> list[Any]:
         return [(), *shapes[:4]]
 
     def connection_pattern(self, node: Apply) -> list[list[bool]]:
@@ -119,7 +119,7 @@ class PointwiseLogLikelihood(Op):
         *eight, constant = inputs
         return Apply(self, [*_as_inputs(eight), pt.as_tensor(constant, dtype="float64")], [pt.dvector()])
 
-    def infer_shape(self, fgraph: Any, node: Apply, shapes: Sequence[Any]) -> list[Any]:
+    def infer_shape(self, node: Apply, shapes: Sequence[Any]) -> list[Any]:
         return [(shapes[4][1],)]
 
     def connection_pattern(self, node: Apply) -> list[list[bool]]:

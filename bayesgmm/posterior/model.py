@@ -9,7 +9,7 @@ their cumulative product.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -144,7 +144,7 @@ def _scales(structure: Structure, priors: Priors, n_components: int, n_features:
     """Standard deviations (G, E) on the standardised scale."""
     free = structure.free(n_components, n_features)
     dims = _group_dims(structure) + (("feature",) if structure.free(2, 2).width > 1 else ())
-    scales = priors.scale.standard_deviation("standard", dims, n_components, n_features)
+    scales = priors.scale.standard_deviation(dims, n_components, n_features)
     return scales.reshape((free.groups, free.width))
 
 
@@ -206,6 +206,7 @@ def _observe(
     """
     import pymc as pm
     import pytensor.tensor as pt
+    from pymc.distributions.shape_utils import rv_size_is_none
 
     from .likelihood import pointwise_log_likelihood
 
@@ -215,14 +216,19 @@ def _observe(
     d = table.n_features
 
     def log_density(value, weights, means, scales, correlation, case_weight):  # type: ignore[no-untyped-def]
-        design = _design(structure, (value - scaling.location) / scaling.scale, case_weight, d)
+        standard = (value - scaling.location) / scaling.scale
+        design = _design(structure, standard, None if weight is None else case_weight, d)
         return pointwise_log_likelihood(weights, means, scales, correlation, *design, scaling.log_jacobian)
 
     def draw(weights, means, scales, correlation, case_weight, size):  # type: ignore[no-untyped-def]
-        which = pm.Categorical.dist(weights, size=size)
-        noise = pm.Normal.dist(size=(*size, d))
+        lead = [] if rv_size_is_none(size) else [size[i] for i in range(size.type.shape[0])]
+        n_rows = pt.prod(size) if lead else 1
+        which = pm.Categorical.dist(weights, size=(n_rows,))
+        noise = pm.Normal.dist(size=(n_rows, d))
         factor = _factors(scales, correlation, weights.shape[0], d, structure.free(1, 2).correlated)
-        standard = means[which] + (factor[which] * noise[..., None, :]).sum(-1)
+        # Of every component, then of the one drawn: K x N x D, where a factor per row would be N x D x D.
+        each = means[:, None, :] + pt.matmul(noise, factor.transpose(0, 2, 1))
+        standard = each[which, pt.arange(n_rows)].reshape((*lead, d))
         return scaling.location + scaling.scale * standard
 
     pm.CustomDist(
@@ -246,10 +252,61 @@ def _design(structure: Structure, values: Any, case_weight: Any, n_features: int
     if structure.rows(np.zeros((1, n_features))).shape[0] > 1 + n_features:
         rows.append((values**2).sum(1)[None])
     pairs = structure.pairs(n_features)
+    scatter = pt.zeros((n_features, n_features))
     if structure.free(1, n_features).correlated and not len(pairs):
         # Only a matrix common to all components needs the scatter of the data.
-        weight = pt.switch(pt.eq(case_weight.shape[0], 0), 1.0, 1.0)
-        scatter = pt.dot(values.T * weight, values)
-    else:
-        scatter = pt.zeros((n_features, n_features))
-    return pt.concatenate(rows, axis=0), pairs, case_weight, scatter
+        scatter = pt.dot(values.T if case_weight is None else values.T * case_weight, values)
+    return pt.concatenate(rows, axis=0), pairs, pt.zeros(0) if case_weight is None else case_weight, scatter
+
+
+# Free variable of each block of `density.Coordinates`, and its value variable in multiples of the coordinate: where
+# the prior is one of variances, log variance = 2 log sd.
+_FREE_VARIABLES = {
+    "weights": {"weights": 1.0},
+    "means": {"standard_means": 1.0},
+    "scales": {"standard_scales": 1.0, "standard_variances": 2.0},
+    "correlations": {"partial_shares": 1.0},
+    "rate": {"scale_rate": 1.0},
+}
+
+
+def _value_variables(model: pm.Model, coordinates: Coordinates) -> dict[str, tuple[str, float, tuple[int, ...]]]:
+    """Name, multiple and shape of the value variable of each block that is not empty."""
+    found = {}
+    for block, size in coordinates.sizes.items():
+        for name, multiple in _FREE_VARIABLES[block].items():
+            if name in model.named_vars:
+                lengths = tuple(len(model.coords[dim]) for dim in model.named_vars_to_dims.get(name, ()))
+                shape = (size,) if block == "weights" else lengths
+                found[block] = (model.rvs_to_values[model[name]].name, multiple, shape)
+    return found
+
+
+def to_value_variables(model: pm.Model, coordinates: Coordinates, x: Array) -> dict[str, Array]:
+    """Values of the model's (transformed) value variables at unconstrained points.
+
+    Parameters
+    ----------
+    model : pymc.Model
+        As `build_model` made it, perhaps with variables added.
+    coordinates : density.Coordinates
+    x : (..., P)
+
+    Returns
+    -------
+    dict of arrays (..., shape of the value variable)
+    """
+    blocks = coordinates.split(np.asarray(x, dtype=np.float64))
+    return {
+        name: multiple * blocks[block].reshape((*blocks[block].shape[:-1], *shape))
+        for block, (name, multiple, shape) in _value_variables(model, coordinates).items()
+    }
+
+
+def from_value_variables(model: pm.Model, coordinates: Coordinates, values: dict[str, Any]) -> Array:
+    """Unconstrained points (..., P) from values of the model's value variables: inverse of `to_value_variables`."""
+    parts = []
+    for name, multiple, shape in _value_variables(model, coordinates).values():
+        value = np.asarray(values[name], dtype=np.float64) / multiple
+        parts.append(value.reshape((*value.shape[: value.ndim - len(shape)], math.prod(shape))))
+    return np.concatenate(parts, axis=-1)

@@ -38,8 +38,8 @@ class ScalePrior:
         """c0..c4 of the log density of the log standard deviation, Jacobian included."""
         raise NotImplementedError
 
-    def standard_deviation(self, name: str, shape: tuple[Any, ...], dims: tuple[str, ...]) -> Any:
-        """The standard deviations as a variable of the PyMC model in context."""
+    def standard_deviation(self, dims: tuple[str, ...], n_components: int, n_features: int) -> Any:
+        """The standard deviations as a variable of the PyMC model in context, with the dims given."""
         raise NotImplementedError
 
     def log_density(self, log_sd: ArrayLike, n_components: int, n_features: int) -> Array:
@@ -69,6 +69,12 @@ class LogNormalScale(ScalePrior):
         m, v = self.resolved(n_components, n_features), self.sigma**2
         return -0.5 * log(2 * pi * v) - 0.5 * m**2 / v, m / v, -0.5 / v, 0.0, 0.0
 
+    def standard_deviation(self, dims: tuple[str, ...], n_components: int, n_features: int) -> Any:
+        import pymc as pm
+
+        location = self.resolved(n_components, n_features)
+        return pm.LogNormal("standard_scales", location, self.sigma, dims=dims)
+
 
 @dataclass(frozen=True)
 class HalfNormalScale(ScalePrior):
@@ -81,6 +87,11 @@ class HalfNormalScale(ScalePrior):
 
     def coefficients(self, n_components: int, n_features: int) -> tuple[float, float, float, float, float]:
         return 0.5 * log(2 / (pi * self.sigma**2)), 1.0, 0.0, -0.5 / self.sigma**2, 0.0
+
+    def standard_deviation(self, dims: tuple[str, ...], n_components: int, n_features: int) -> Any:
+        import pymc as pm
+
+        return pm.HalfNormal("standard_scales", self.sigma, dims=dims)
 
 
 @dataclass(frozen=True)
@@ -106,6 +117,12 @@ class InverseGammaScale(ScalePrior):
         if self.hyper is not None:
             return c0, -2 * self.shape, 0.0, 0.0, 0.0
         return c0 + self.shape * log(self.rate), -2 * self.shape, 0.0, 0.0, -self.rate
+
+    def standard_deviation(self, dims: tuple[str, ...], n_components: int, n_features: int) -> Any:
+        import pymc as pm
+
+        rate = self.rate if self.hyper is None else pm.Gamma("scale_rate", self.hyper[0], self.hyper[1])
+        return pm.InverseGamma("standard_variances", self.shape, rate, dims=dims) ** 0.5
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,315 @@
+"""scikit-learn's estimator of a Gaussian mixture, on this package's EM."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, DensityMixin
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from ..mixture import Mixture, log_density, responsibilities, single_threaded_blas, structure_named
+from ..tables import InputError, Scaling
+from . import criteria
+from .fit import Prepared, checked_weight, fit_prepared, prepare_values
+from .result import EMFit
+from .starts import KINDS, Rows, make_starts
+
+__all__ = ["GaussianMixture"]
+
+Array = NDArray[np.float64]
+
+
+class GaussianMixture(DensityMixin, BaseEstimator):
+    """Gaussian mixture fitted by maximum likelihood; a drop-in for `sklearn.mixture.GaussianMixture`.
+
+    Parameters
+    ----------
+    n_components : int, default 1
+    covariance_type : {"full", "tied", "diag", "spherical"}
+    tol : float
+        Stop when the log likelihood still to gain, per row, is estimated to be below this. (scikit-learn stops on one
+        small step, wherever that happens.)
+    reg_covar : float, default 0
+        Added to all variances, relative to the variances of the data: a change of units changes nothing. Nothing needs
+        to be added for stability.
+    max_iter : int
+        E-steps for each start.
+    n_init : int or "auto"
+        Number of starts. "auto" makes many, and goes on from the best by split-and-merge moves.
+    init_params : str
+        "auto" (many kinds), "kmeans", "k-means++", "random", "random_from_data", or another of `starts.KINDS`.
+    weights_init : (K,), means_init : (K, D), precisions_init : (scikit-learn's shape), optional
+        Where to start from, in the units of the data. Components then keep this order, and one start is made.
+    random_state : int, RandomState or None
+    warm_start : bool
+        Start from the last solution.
+    verbose : int
+        Above 0, print the account of the fit.
+    verbose_interval : int
+        Not used; for compatibility.
+
+    Attributes
+    ----------
+    weights_ : (K,)
+        Largest first, unless a start was given.
+    means_ : (K, D)
+    covariances_, precisions_, precisions_cholesky_ : (K, D, D), (D, D), (K, D) or (K,)
+    converged_ : bool
+    n_iter_ : int
+    lower_bound_ : float
+        Log likelihood per row.
+    lower_bounds_ : list of float
+        The same after each accepted step.
+    n_features_in_ : int
+    feature_names_in_ : (D,), where the data had column names that are strings
+    result_ : EMFit
+        The account of the fit: outcome, evidence, optima, criteria.
+    """
+
+    def __init__(
+        self,
+        n_components: int = 1,
+        *,
+        covariance_type: str = "full",
+        tol: float = 1e-9,
+        reg_covar: float = 0.0,
+        max_iter: int = 10_000,
+        n_init: int | str = "auto",
+        init_params: str = "auto",
+        weights_init: Any = None,
+        means_init: Any = None,
+        precisions_init: Any = None,
+        random_state: Any = None,
+        warm_start: bool = False,
+        verbose: int = 0,
+        verbose_interval: int = 10,
+    ) -> None:
+        self.n_components = n_components
+        self.covariance_type = covariance_type
+        self.tol = tol
+        self.reg_covar = reg_covar
+        self.max_iter = max_iter
+        self.n_init = n_init
+        self.init_params = init_params
+        self.weights_init = weights_init
+        self.means_init = means_init
+        self.precisions_init = precisions_init
+        self.random_state = random_state
+        self.warm_start = warm_start
+        self.verbose = verbose
+        self.verbose_interval = verbose_interval
+
+    # Fitting
+
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
+        """Fit the mixture.
+
+        Parameters
+        ----------
+        X : array (N, D) or pandas, polars or pyarrow table
+        y : ignored
+        sample_weight : (N,), optional
+            0 is a row left out, 2 a row given twice.
+
+        Raises
+        ------
+        InputError
+            A ValueError that names the column, row or argument, and the remedy.
+        """
+        values = self._values(X, reset=True)
+        names = getattr(self, "feature_names_in_", [f"x{j}" for j in range(values.shape[1])])
+        weight = checked_weight(sample_weight, len(values))
+        prepared = prepare_values(values, tuple(map(str, names)), structure_named(self.covariance_type), weight)
+        with single_threaded_blas():
+            result = fit_prepared(
+                prepared,
+                self.n_components,
+                tol=self.tol,
+                max_iter=self.max_iter,
+                ridge=self.reg_covar,
+                **self._search(prepared),
+            )
+        self._take(result)
+        if self.verbose:
+            print(self.summary())
+        if result.outcome == "not converged":
+            warnings.warn(f"EM did not converge ({result.evidence}): {result.remedy}", ConvergenceWarning, stacklevel=2)
+        return self
+
+    def fit_predict(self, X: Any, y: Any = None, sample_weight: Any = None) -> NDArray[np.intp]:
+        """Fit, and give the most probable component of each row (N,)."""
+        return self.fit(X, y, sample_weight).predict(X)
+
+    def _search(self, prepared: Prepared) -> dict[str, Any]:
+        """Where to start from and how far to look."""
+        generator = check_random_state(self.random_state)
+        seed = int(generator.randint(np.iinfo(np.int32).max))
+        automatic = isinstance(self.n_init, str) and self.n_init == "auto"
+        if self.warm_start and hasattr(self, "result_") and self.result_.n_components == self.n_components:
+            start = self._mixture()
+            return {"n_starts": 0, "extra_starts": (start,), "moves": False, "reorder": False, "random_state": seed}
+        given = (self.weights_init, self.means_init, self.precisions_init)
+        if all(value is None for value in given):
+            return {"n_starts": self.n_init, "init": self.init_params, "moves": automatic, "random_state": seed}
+        starts = self._given_starts(prepared, 1 if automatic else self.n_init, seed)
+        return {"n_starts": 0, "extra_starts": starts, "moves": False, "reorder": False, "random_state": seed}
+
+    def _given_starts(self, prepared: Prepared, count: Any, seed: int) -> tuple[Mixture, ...]:
+        """Starts of the kind asked for, with what the user gave put in their place."""
+        structure, design = prepared.structure, prepared.design
+        kind = "kmeans" if self.init_params == "auto" else self.init_params
+        if kind not in KINDS:
+            raise InputError(f"init_params={kind!r} is unknown; choose auto or one of {', '.join(KINDS)}")
+        k, d = self.n_components, design.n_features
+        rows = Rows(design.values, design.row_weight if design.row_weight.size else None)
+        weights = _given("weights_init", self.weights_init, (k,))
+        if weights is not None and (weights.min() < 0 or not np.isclose(weights.sum(), 1)):
+            raise InputError("weights_init must be positive and sum to one; divide them by their sum")
+        means = _given("means_init", self.means_init, (k, d))
+        precisions = _given("precisions_init", self.precisions_init, structure.shape(k, d))
+        starts = []
+        for made in make_starts(structure, rows, k, count, np.random.default_rng(seed), kind):
+            own = made.in_data_units(prepared.scaling)
+            starts.append(
+                Mixture(
+                    structure,
+                    own.weights if weights is None else weights,
+                    own.means if means is None else means,
+                    own.covariances if precisions is None else structure.inverted(precisions),
+                )
+            )
+        return tuple(starts)
+
+    def _take(self, result: EMFit) -> None:
+        """Set the fitted attributes."""
+        mixture = result.mixture
+        self.result_ = result
+        self.weights_ = mixture.weights
+        self.means_ = mixture.means
+        self.covariances_ = np.ascontiguousarray(mixture.covariances)
+        self.precisions_ = mixture.structure.inverted(self.covariances_)
+        self.precisions_cholesky_ = mixture.structure.precision_cholesky(self.covariances_)
+        self.converged_ = result.outcome not in ("not converged", "degenerate")
+        self.n_iter_ = result.n_iter
+        self.lower_bound_ = result.log_likelihood / result.n_rows
+        self.lower_bounds_ = list(result.trace / result.n_rows)
+
+    @classmethod
+    def from_fit(cls, result: EMFit, **parameters: Any) -> GaussianMixture:
+        """The fitted estimator of a result; ``parameters`` are constructor arguments."""
+        estimator = cls(result.n_components, covariance_type=result.covariance_type, **parameters)
+        estimator._take(result)
+        estimator.n_features_in_ = result.mixture.n_features
+        if any(name != f"x{j}" for j, name in enumerate(result.columns)):
+            estimator.feature_names_in_ = np.array(result.columns, dtype=object)
+        return estimator
+
+    # Using what was fitted
+
+    def _values(self, X: Any, reset: bool) -> Array:
+        """Checked values (N, D) of any table."""
+        minimum = 2 if reset else 1
+        return validate_data(self, _known(X), reset=reset, dtype=np.float64, ensure_min_samples=minimum)
+
+    def _mixture(self) -> Mixture:
+        """The mixture that the attributes describe, in the units of the data."""
+        check_is_fitted(self, ["weights_", "means_", "covariances_"])
+        structure = structure_named(self.covariance_type)
+        return Mixture(structure, *(np.asarray(a, dtype=float) for a in (self.weights_, self.means_, self.covariances_)))
+
+    def _standardised(self, X: Any) -> tuple[Mixture, Array, float]:
+        """Mixture and rows on the scale of the fit, and the log Jacobian of one row."""
+        mixture = self._mixture()
+        values = self._values(X, reset=False)
+        scaling = self.result_.scaling if hasattr(self, "result_") else Scaling.identity(mixture.n_features)
+        return mixture.standardised(scaling), scaling.standardise(values), scaling.log_jacobian
+
+    def predict_proba(self, X: Any) -> Array:
+        """Responsibilities (N, K)."""
+        mixture, rows, _ = self._standardised(X)
+        return responsibilities(mixture, rows)[0]
+
+    def predict(self, X: Any) -> NDArray[np.intp]:
+        """Most probable component of each row (N,)."""
+        mixture, rows, _ = self._standardised(X)
+        return criteria.map_labels(mixture, rows)
+
+    def score_samples(self, X: Any) -> Array:
+        """Log density of each row (N,)."""
+        mixture, rows, jacobian = self._standardised(X)
+        return log_density(mixture, rows) + jacobian
+
+    def score(self, X: Any, y: Any = None) -> float:
+        """Mean log density of the rows."""
+        return float(self.score_samples(X).mean())
+
+    def _n_parameters(self) -> int:
+        return self._mixture().n_parameters
+
+    def aic(self, X: Any) -> float:
+        """Akaike's criterion on ``X``; lower is better."""
+        return criteria.aic(float(self.score_samples(X).sum()), self._n_parameters())
+
+    def bic(self, X: Any) -> float:
+        """Schwarz's criterion on ``X``; lower is better."""
+        densities = self.score_samples(X)
+        return criteria.bic(float(densities.sum()), self._n_parameters(), len(densities))
+
+    def icl(self, X: Any) -> float:
+        """Integrated completed likelihood on ``X``, BIC plus the price of uncertain labels; lower is better."""
+        mixture, rows, _ = self._standardised(X)
+        return criteria.icl(self.bic(X), criteria.classification_terms(mixture, rows)[0])
+
+    def sample(self, n_samples: int = 1) -> tuple[Array, NDArray[np.intp]]:
+        """Draw rows (n, D) and their components (n,), grouped by component."""
+        mixture = self._mixture()
+        if n_samples < 1:
+            raise InputError(f"n_samples={n_samples!r} draws nothing; give at least 1")
+        generator = check_random_state(self.random_state)
+        counts = generator.multinomial(n_samples, mixture.weights / mixture.weights.sum())
+        labels = np.repeat(np.arange(mixture.n_components), counts)
+        factors = np.linalg.cholesky(mixture.dense_covariances)
+        noise = generator.standard_normal((n_samples, mixture.n_features))
+        return mixture.means[labels] + (factors[labels] @ noise[..., None])[..., 0], labels
+
+    # Showing it
+
+    def summary(self) -> str:
+        """The fit in the manner of mclust's ``summary()``, with its outcome and evidence."""
+        check_is_fitted(self, "result_")
+        return self.result_.summary()
+
+    def __repr__(self, N_CHAR_MAX: int = 700) -> str:
+        text = super().__repr__(N_CHAR_MAX)
+        return f"{text}\n{self.summary()}" if hasattr(self, "result_") else text
+
+    def _repr_html_(self) -> str:
+        """In notebooks: scikit-learn's diagram before the fit, the summary after it."""
+        return self.result_._repr_html_() if hasattr(self, "result_") else super()._repr_html_()
+
+
+def _given(name: str, value: Any, shape: tuple[int, ...]) -> Array | None:
+    """A starting value that the user gave, checked for its shape."""
+    if value is None:
+        return None
+    array = np.asarray(value, dtype=np.float64)
+    if array.shape != shape or not np.isfinite(array).all():
+        raise InputError(f"{name} has shape {array.shape}; give finite numbers of shape {shape}")
+    return array
+
+
+def _known(X: Any) -> Any:
+    """Tables that scikit-learn does not know, as pandas frames; anything else as it is."""
+    if isinstance(X, np.ndarray | list) or hasattr(X, "iloc"):
+        return X
+    import narwhals.stable.v2 as nw
+
+    table = nw.from_native(X, pass_through=True)
+    if isinstance(table, nw.LazyFrame):
+        table = table.collect()
+    return table.to_pandas() if isinstance(table, nw.DataFrame) else X

@@ -1,0 +1,168 @@
+"""Running chains: each is a task of its own, whatever model it belongs to, and tasks share the cores.
+
+A sweep over K is one list of tasks. Every chain has its own seed, start and coordinates, so that the draws do not
+depend on how many run at once.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..mixture import single_threaded_blas
+from ..progress import progress_display
+from .density import Density
+from .draws import Draws
+from .laplace import Mode
+
+__all__ = ["Chain", "gather", "run_chains"]
+
+Array = NDArray[np.float64]
+_POLL_SECONDS = 0.004
+# nutpie's names to the schema's.
+_STATS = {
+    "diverging": "diverging",
+    "energy": "energy",
+    "logp": "lp",
+    "n_steps": "n_steps",
+    "depth": "tree_depth",
+    "step_size": "step_size",
+    "mean_tree_accept": "acceptance_rate",
+    "maxdepth_reached": "reached_max_treedepth",
+}
+
+
+@dataclass(frozen=True)
+class Chain:
+    """One chain to run.
+
+    Attributes
+    ----------
+    density : Density
+    mode : Mode
+        Centre and spread of the chain's coordinates.
+    start : (P,)
+        In posterior standard deviations from the mode.
+    draws, tune : int
+    seed : int
+    target_accept : float
+    label : str
+        The model it belongs to, for the progress display.
+    """
+
+    density: Density
+    mode: Mode
+    start: Array
+    draws: int
+    tune: int
+    seed: int
+    target_accept: float
+    label: str
+
+    def launch(self) -> Any:
+        """Start it in the background."""
+        import nutpie
+
+        from .nuts import WhitenedModel
+
+        model = WhitenedModel(
+            dims=None,
+            density=self.density,
+            centre=self.mode.point,
+            spread=self.mode.spread,
+            start=self.start[None],
+        )
+        return nutpie.sample(
+            model,
+            draws=self.draws,
+            tune=self.tune,
+            chains=1,
+            cores=1,
+            seed=self.seed,
+            adaptation="low_rank",
+            target_accept=self.target_accept,
+            save_warmup=False,
+            progress_bar=False,
+            blocking=False,
+        )
+
+    def collect(self, tree: Any) -> tuple[Array, dict[str, NDArray]]:
+        """Unconstrained draws (draw, P) and statistics (draw,) of a finished chain."""
+        u = tree["posterior"]["u"].values[0]
+        stats = tree["sample_stats"].dataset
+        named = {ours: stats[theirs].values[0] for theirs, ours in _STATS.items()}
+        named = {k: v.astype(np.int64) if v.dtype.kind == "u" else v for k, v in named.items()}
+        return self.mode.point + u @ self.mode.spread.T, named
+
+
+def _is_finished(sampler: Any) -> bool:
+    try:
+        return bool(sampler.is_finished)
+    except TimeoutError:  # nutpie's answer while the chain is busy starting
+        return False
+
+
+def run_chains(
+    chains: Sequence[Chain], cores: int, progressbar: bool = True
+) -> tuple[list[tuple[Array, dict[str, NDArray]]], bool]:
+    """Run chains, ``cores`` at a time.
+
+    Returns
+    -------
+    results : list of (unconstrained (draw, P), statistics), one per chain in order
+        After an interrupt, chains hold the draws so far; those that had not begun hold none.
+    interrupted : bool
+    """
+    trees: dict[int, Any] = {}
+    running: dict[int, Any] = {}
+    waiting = list(range(len(chains)))[::-1]
+    interrupted = False
+    labels = list(dict.fromkeys(c.label for c in chains))
+    with single_threaded_blas(), progress_display(progressbar) as progress:
+        bars = {
+            label: progress.add_task(f"sampling {label}", total=sum(c.label == label for c in chains), detail="")
+            for label in labels
+        }
+        try:
+            while waiting or running:
+                while waiting and len(running) < cores:
+                    i = waiting.pop()
+                    running[i] = chains[i].launch()
+                for i in [i for i, sampler in running.items() if _is_finished(sampler)]:
+                    trees[i] = running.pop(i).wait()
+                    progress.advance(bars[chains[i].label])
+                if running:
+                    time.sleep(_POLL_SECONDS)
+        except KeyboardInterrupt:
+            interrupted = True
+            for i, sampler in running.items():
+                trees[i] = sampler.abort()
+    empty: dict[str, NDArray] = {}
+    results = []
+    for i, chain in enumerate(chains):
+        started = i in trees and "u" in trees[i]["posterior"].dataset
+        results.append(chain.collect(trees[i]) if started else (np.empty((0, chain.density.size)), empty))
+    return results, interrupted
+
+
+def gather(
+    results: Sequence[tuple[Array, dict[str, NDArray]]], tune: int, interrupted: bool, sampler: str = "nutpie"
+) -> Draws:
+    """Chains of one model side by side, cut to the shortest that has any draws.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        If an interrupt left not even four draws in any chain: there is nothing to return.
+    """
+    kept = [r for r in results if len(r[0]) >= 4]
+    if not kept:
+        raise KeyboardInterrupt("sampling was interrupted before any draw was made")
+    n = min(len(u) for u, _ in kept)
+    stats = {name: np.stack([s[name][:n] for _, s in kept]) for name in kept[0][1]}
+    return Draws(np.stack([u[:n] for u, _ in kept]), stats, sampler, tune, interrupted)

@@ -1,0 +1,36 @@
+"""What every sampler returns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Draws"]
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Draws:
+    """Draws on the unconstrained scale, whatever made them.
+
+    Attributes
+    ----------
+    unconstrained : (chain, draw, P)
+        In the order of `density.Coordinates`.
+    stats : dict of str to (chain, draw)
+        Sampler statistics under ArviZ's names.
+    sampler : str
+    tune : int
+        Adaptation steps before the first draw.
+    interrupted : bool
+        Whether sampling was stopped before the draws asked for.
+    """
+
+    unconstrained: Array
+    stats: dict[str, NDArray]
+    sampler: str
+    tune: int
+    interrupted: bool = False

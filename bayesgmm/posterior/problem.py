@@ -1,0 +1,99 @@
+"""What is to be sampled, checked once: a table, a structure, K, priors, and the scale on which they meet."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..mixture import Design, Structure, structure_named
+from ..tables import InputError, Scaling, Table, as_table
+from .density import Density
+from .priors import Priors
+
+__all__ = ["Problem"]
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A checked request for a posterior.
+
+    Attributes
+    ----------
+    table : Table
+    structure : Structure
+    n_components : int
+    priors : Priors
+    scaling : Scaling
+        From the units of the data to the scale on which the priors are stated.
+    row_weight : (N,) or None
+    """
+
+    table: Table
+    structure: Structure
+    n_components: int
+    priors: Priors
+    scaling: Scaling
+    row_weight: Array | None
+
+    @classmethod
+    def of(
+        cls,
+        data: Any,
+        n_components: int,
+        covariance_type: str | Structure = "full",
+        priors: Priors | None = None,
+        sample_weight: ArrayLike | None = None,
+    ) -> Problem:
+        """Check the parts against each other.
+
+        Raises
+        ------
+        InputError
+            For data that is no table of finite numbers, an unknown covariance type, a number of components that is not
+            between 1 and N, case weights that do not fit, or priors of another number of features.
+        """
+        try:
+            structure = structure_named(covariance_type)
+        except (TypeError, ValueError) as error:
+            raise InputError(str(error)) from None
+        priors = Priors() if priors is None else priors
+        if not isinstance(priors, Priors):
+            raise InputError(f"priors={priors!r}: give an instance of Priors, or None for the defaults")
+        table = as_table(data)
+        weight = None if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
+        common = structure.common_scale
+        # Scaling.of checks the weights' length, sign and finiteness.
+        scaling = Scaling.of(table.values, common=common, sample_weight=weight)
+        if priors.units == "data":
+            scaling = Scaling.identity(table.n_features)
+        priors.mean_vectors(table.n_features)
+        if isinstance(n_components, bool) or not isinstance(n_components, int | np.integer) or n_components < 1:
+            raise InputError(f"n_components={n_components!r}: give a whole number, at least 1")
+        rows = table.n_obs if weight is None else int(np.count_nonzero(weight))
+        if n_components > rows:
+            raise InputError(
+                f"n_components={n_components} is more than the {rows} rows of data: give {rows} or fewer"
+            )
+        return cls(table, structure, int(n_components), priors, scaling, weight)
+
+    @property
+    def key(self) -> str:
+        """Short name of the model, such as "2 full"."""
+        return f"{self.n_components} {self.structure.name}"
+
+    def density(self) -> Density:
+        """The unconstrained log posterior density.
+
+        Raises
+        ------
+        InputError
+            If the priors give the data no finite density at any sensible point: naming the priors.
+        """
+        values = self.scaling.standardise(self.table.values)
+        design = Design.of(values, self.structure, self.row_weight)
+        return Density.of(design, self.n_components, self.priors)

@@ -1,0 +1,365 @@
+"""`sample_posterior`: from a table to aligned draws, and `sample_many` for sweeps that share cores and compilation."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..em import EMFit, fit_mixture
+from ..mixture import Mixture, Structure, responsibilities, single_threaded_blas
+from ..tables import InputError
+from .chains import Chain, gather, run_chains
+from .convert import to_datatree
+from .density import Density
+from .draws import Draws
+from .laplace import Mode, find_mode, sample_laplace
+from .priors import Priors
+from .problem import Problem
+from .relabel import align_labels
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = ["sample_many", "sample_posterior"]
+
+Array = NDArray[np.float64]
+Method = Literal["nuts", "laplace", "auto"]
+Sampler = Literal["nutpie", "pymc", "numpyro"]
+DEFAULT_TUNE = 300
+# Draws of a Laplace approximation with a Pareto k beyond this are not returned by method="auto".
+PARETO_K_LIMIT = 0.7
+# A mode takes chains if its Laplace mass is at least this share of the best one's.
+_COMPETING = 0.02
+_MAX_OPTIMA = 8
+
+
+@dataclass(frozen=True)
+class _Request:
+    """One model to sample, with its modes found."""
+
+    problem: Problem
+    density: Density
+    em: Mixture
+    modes: tuple[Mode, ...]
+
+
+def _starting_mixtures(fit: EMFit) -> list[Mixture]:
+    """The EM optimum first, then the other optima, all in data units."""
+    others = [o.mixture for o in fit.optima[:_MAX_OPTIMA] if not o.spurious]
+    return [fit.mixture, *others]
+
+
+def _modes(problem: Problem, density: Density, starts: Sequence[Mixture]) -> tuple[Mode, ...]:
+    """Distinct modes of the posterior near EM's optima, best Laplace mass first, those that compete with it.
+
+    Raises
+    ------
+    InputError
+        If the density is finite at none of them.
+    """
+    found: list[tuple[float, Mode]] = []
+    for mixture in starts:
+        standard = mixture.standardised(problem.scaling)
+        dense = standard.dense_covariances + 1e-6 * np.eye(standard.n_features)
+        # A component that EM has emptied still needs a finite place to start from.
+        weights = np.maximum(standard.weights, 1e-3 / standard.n_components)
+        point = density.coordinates.unconstrain(weights / weights.sum(), standard.means, dense)
+        if not np.isfinite(density(point)[0]):
+            continue
+        mode = find_mode(density, point)
+        mass = mode.value + np.log(np.diag(mode.spread)).sum()
+        if np.isfinite(mass) and not any(abs(mode.value - m.value) < 0.05 for _, m in found):
+            found.append((float(mass), mode))
+    if not found:
+        raise InputError(
+            f"the priors give the data no finite density near any EM optimum of the model {problem.key}: "
+            f"check mean_location, mean_scale and scale of {problem.priors}"
+        )
+    found.sort(key=lambda pair: -pair[0])
+    best = found[0][0]
+    return tuple(mode for mass, mode in found if mass - best > np.log(_COMPETING))
+
+
+def _request(problem: Problem, em: EMFit | None, rng: np.random.Generator) -> _Request:
+    density = problem.density()
+    if em is None:
+        em = fit_mixture(
+            problem.table,
+            problem.n_components,
+            problem.structure,
+            sample_weight=problem.row_weight,
+            random_state=int(rng.integers(2**31)),
+        )
+    if em.mixture.n_components != problem.n_components or em.mixture.structure is not problem.structure:
+        raise InputError(
+            f"em is a fit of {em.mixture.n_components} components, {em.mixture.structure.name}; the posterior asked "
+            f"for has {problem.n_components}, {problem.structure.name}: fit the same model or leave em out"
+        )
+    with single_threaded_blas():
+        modes = _modes(problem, density, _starting_mixtures(em))
+    return _Request(problem, density, em.mixture, modes)
+
+
+def _chains(
+    request: _Request, n: int, draws: int, tune: int, target_accept: float, rng: np.random.Generator
+) -> list[Chain]:
+    """One task per chain, dealt to the competing modes in turn."""
+    chains = []
+    for c in range(n):
+        mode = request.modes[c % len(request.modes)]
+        start = rng.standard_normal(request.density.size)
+        seed = int(rng.integers(2**63))
+        chains.append(Chain(request.density, mode, start, draws, tune, seed, target_accept, request.problem.key))
+    return chains
+
+
+def _by_laplace(request: _Request, draws: int, chains: int, rng: np.random.Generator) -> tuple[Draws, float]:
+    with single_threaded_blas():
+        laplace = sample_laplace(request.density, request.modes[0], draws * chains, rng)
+    shape = (chains, draws)
+    unconstrained = laplace.unconstrained.reshape(*shape, -1)
+    stats = {
+        "lp": request.density.many(laplace.unconstrained).reshape(shape),
+        "diverging": np.zeros(shape, dtype=bool),
+    }
+    return Draws(unconstrained, stats, "laplace", 0), laplace.pareto_k
+
+
+def _by_other_sampler(request: _Request, sampler: str, settings: _Settings, rng: np.random.Generator) -> Draws:
+    from .backends import sample_with_numpyro, sample_with_pymc
+    from .model import build_model
+
+    problem = request.problem
+    model = build_model(
+        problem.table,
+        problem.n_components,
+        problem.structure,
+        problem.priors,
+        sample_weight=problem.row_weight,
+    )
+    tasks = _chains(request, settings.chains, settings.draws, settings.tune, settings.target_accept, rng)
+    start = np.stack([t.mode.point + t.mode.spread @ t.start for t in tasks])
+    run = {"pymc": sample_with_pymc, "numpyro": sample_with_numpyro}[sampler]
+    return run(
+        model,
+        request.density.coordinates,
+        start,
+        draws=settings.draws,
+        tune=settings.tune,
+        chains=settings.chains,
+        cores=settings.cores,
+        seed=int(rng.integers(2**31)),
+        target_accept=settings.target_accept,
+        progressbar=settings.progressbar,
+    )
+
+
+@dataclass(frozen=True)
+class _Settings:
+    draws: int
+    tune: int
+    chains: int
+    cores: int
+    target_accept: float
+    sampler: Sampler
+    method: Method
+    progressbar: bool
+
+    @classmethod
+    def checked(cls, draws: Any, tune: Any, chains: Any, cores: Any, target_accept: float, sampler: str, method: str,
+                progressbar: bool) -> _Settings:  # fmt: skip
+        for name, value, least in (("draws", draws, 4), ("tune", tune, 20), ("chains", chains, 1), ("cores", cores, 1)):
+            if value is not None and (not isinstance(value, int | np.integer) or value < least):
+                raise InputError(f"{name}={value!r}: give a whole number, at least {least}")
+        if not 0.4 <= target_accept < 1:
+            raise InputError(f"target_accept={target_accept!r}: give a number from 0.4 to below 1")
+        if sampler not in ("nutpie", "pymc", "numpyro"):
+            raise InputError(f"sampler={sampler!r} is unknown: choose 'nutpie', 'pymc' or 'numpyro'")
+        if method not in ("nuts", "laplace", "auto"):
+            raise InputError(f"method={method!r} is unknown: choose 'nuts', 'laplace' or 'auto'")
+        available = getattr(os, "process_cpu_count", os.cpu_count)() or 1
+        cores = available if cores is None else cores
+        tune = DEFAULT_TUNE if tune is None else tune
+        return cls(draws, tune, chains, cores, target_accept, sampler, method, progressbar)  # type: ignore[arg-type]
+
+
+def _aligned_tree(request: _Request, drawn: Draws, attrs: dict[str, Any], log_likelihood: bool | None) -> xr.DataTree:
+    problem, c = request.problem, request.density.coordinates
+    flat = drawn.unconstrained.reshape(-1, drawn.unconstrained.shape[-1])
+    weights, means, _, _ = c.constrain(flat)
+    standard = Mixture.from_dense(problem.structure, weights, means, c.covariances(flat))
+    values = problem.scaling.standardise(problem.table.values)
+    # The pivot is the mode, whose labels are EM's; where EM has emptied a component the mode still has it.
+    order = request.em.canonical_order()
+    pivot = request.em.reordered(order).standardised(problem.scaling)
+    if problem.table.n_obs and not np.all(np.isfinite(responsibilities(pivot, values[:1])[0])):
+        weights0, means0, _, _ = c.constrain(request.modes[0].point)
+        pivot = Mixture.from_dense(problem.structure, weights0, means0, c.covariances(request.modes[0].point))
+    alignment = align_labels(standard, values, pivot)
+    attrs = {
+        **attrs,
+        "sampler": drawn.sampler,
+        "tune": drawn.tune,
+        "interrupted": int(drawn.interrupted),
+        "n_modes": len(request.modes),
+        "mode_log_density": np.array([m.value for m in request.modes]),
+        "relabelled_share": float(alignment.moved.mean()),
+        "relabelling_ambiguity": alignment.ambiguity,
+        "relabelling_agreement_with_ecr": alignment.agreement,
+    }
+    return to_datatree(
+        drawn.unconstrained,
+        drawn.stats,
+        table=problem.table,
+        scaling=problem.scaling,
+        coordinates=c,
+        priors=problem.priors,
+        order=alignment.order,
+        moved=alignment.moved,
+        em=request.em.reordered(order),
+        attrs=attrs,
+        log_likelihood=log_likelihood,
+    )
+
+
+def sample_many(
+    problems: Sequence[Problem],
+    *,
+    draws: int = 1000,
+    tune: int | None = None,
+    chains: int = 4,
+    cores: int | None = None,
+    random_seed: int | None = None,
+    target_accept: float = 0.8,
+    progressbar: bool = True,
+    method: Method = "nuts",
+    sampler: Sampler = "nutpie",
+    em: Mapping[str, EMFit] | None = None,
+    log_likelihood: bool | None = None,
+) -> dict[str, xr.DataTree]:
+    """Sample several models, sharing the cores and one compilation among all their chains.
+
+    Parameters
+    ----------
+    problems : sequence of Problem
+    em : mapping of Problem.key to EMFit, optional
+        Fits to start from; fitted here where absent.
+
+    The others are as in `sample_posterior`. Each model's numbers depend on ``random_seed`` and its own key alone, not on
+    its company.
+
+    Returns
+    -------
+    dict of Problem.key to DataTree
+    """
+    settings = _Settings.checked(draws, tune, chains, cores, target_accept, sampler, method, progressbar)
+    seed = np.random.SeedSequence(random_seed).entropy if random_seed is None else random_seed
+    begun = time.perf_counter()
+    requests, drawn, tasks = {}, {}, {}
+    generators = {}
+    for problem in problems:
+        words = [int(seed) & (2**64 - 1), problem.n_components, *problem.structure.name.encode()]
+        rng = generators[problem.key] = np.random.default_rng(words)
+        request = requests[problem.key] = _request(problem, (em or {}).get(problem.key), rng)
+        k_hat = np.inf
+        if method != "nuts":
+            drawn[problem.key], k_hat = _by_laplace(request, draws, chains, rng)
+        if method == "nuts" or (method == "auto" and not k_hat < PARETO_K_LIMIT):
+            drawn.pop(problem.key, None)
+            if sampler == "nutpie":
+                tasks[problem.key] = _chains(request, chains, draws, settings.tune, target_accept, rng)
+            else:
+                drawn[problem.key] = _by_other_sampler(request, sampler, settings, rng)
+        requests[problem.key] = request
+    results, interrupted = run_chains([c for t in tasks.values() for c in t], settings.cores, progressbar)
+    for i, key in enumerate(tasks):
+        drawn[key] = gather(results[i * chains : (i + 1) * chains], settings.tune, interrupted)
+    seconds = time.perf_counter() - begun
+    attrs = {"seed": str(seed), "target_accept": target_accept, "sampling_time": seconds}
+    return {key: _aligned_tree(requests[key], drawn[key], attrs, log_likelihood) for key in requests}
+
+
+def sample_posterior(
+    data: Any,
+    n_components: int = 1,
+    covariance_type: str | Structure = "full",
+    priors: Priors | None = None,
+    *,
+    draws: int = 1000,
+    tune: int | None = None,
+    chains: int = 4,
+    cores: int | None = None,
+    random_seed: int | None = None,
+    target_accept: float = 0.8,
+    progressbar: bool = True,
+    sampler: Sampler = "nutpie",
+    method: Method = "nuts",
+    em: EMFit | None = None,
+    sample_weight: ArrayLike | None = None,
+    log_likelihood: bool | None = None,
+) -> xr.DataTree:
+    """Sample the posterior of a Gaussian mixture, labels summed out and aligned afterwards.
+
+    Parameters
+    ----------
+    data : table or array (N, D)
+        Anything that `tables.as_table` reads.
+    n_components : int
+    covariance_type : {"full", "tied", "diag", "spherical"}
+    priors : Priors, optional
+        By default ``Priors()``, stated on standardised data.
+    draws, tune, chains : int
+        Draws per chain after ``tune`` steps of adaptation (300), and chains.
+    cores : int, optional
+        Chains run at once; all cores by default.
+    random_seed : int, optional
+        The same seed gives the same numbers, however many cores run.
+    target_accept : float
+    progressbar : bool
+        False prints nothing.
+    sampler : {"nutpie", "pymc", "numpyro"}
+        nutpie runs the fused log density without compilation; the others run the PyMC model of `build_model`.
+    method : {"nuts", "laplace", "auto"}
+        "laplace" draws from the Gaussian approximation at the mode, corrected by importance resampling; its Pareto k is
+        in ``attrs["pareto_k"]``. "auto" returns that where k < 0.7 and runs NUTS otherwise.
+    em : EMFit, optional
+        Where chains start and what the labels mean; fitted here if not given.
+    sample_weight : (N,), optional
+        Weight 0 is a row left out, weight 2 a row given twice.
+    log_likelihood : bool, optional
+        Keep the pointwise log likelihood; by default if it has at most 20 million entries.
+
+    Returns
+    -------
+    xarray.DataTree
+        Groups and dims as in `convert`; ``posterior`` holds ``weights``, ``means`` and ``covariances`` in the units of
+        the data. After an interrupt it holds the draws so far and ``attrs["interrupted"]`` is 1.
+
+    Raises
+    ------
+    InputError
+        Before sampling, for data, components, priors or settings that cannot be used; the message says which and what
+        to do.
+    """
+    problem = Problem.of(data, n_components, covariance_type, priors, sample_weight)
+    trees = sample_many(
+        [problem],
+        draws=draws,
+        tune=tune,
+        chains=chains,
+        cores=cores,
+        random_seed=random_seed,
+        target_accept=target_accept,
+        progressbar=progressbar,
+        method=method,
+        sampler=sampler,
+        em=None if em is None else {problem.key: em},
+        log_likelihood=log_likelihood,
+    )
+    return trees[problem.key]

@@ -1,0 +1,76 @@
+"""Numbers as the report writes them. The minus is the keyboard's, so that what is read can be searched and copied."""
+
+from __future__ import annotations
+
+from math import floor, isfinite, log10
+from typing import Any
+
+__all__ = ["MISSING", "count", "decimals", "fixed", "interval", "p_value", "probability", "significant", "spelled"]
+
+MISSING = "–"
+_SPELLED = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
+_MOST_DECIMALS = 6
+
+
+def decimals(spread: float) -> int | None:
+    """Decimals that show two figures of ``spread``; None where only exponents are readable."""
+    if not isfinite(spread) or spread <= 0:
+        return 2
+    places = 1 - floor(log10(spread))
+    return max(places, 0) if -6 <= places <= _MOST_DECIMALS else None
+
+
+def fixed(value: Any, places: int | None = 2) -> str:
+    """With so many decimals, or in exponents for ``places=None``."""
+    value = _float(value)
+    if not isfinite(value):
+        return MISSING if value != value else ("∞" if value > 0 else "-∞")
+    text = f"{value:.3g}" if places is None else f"{value:.{places}f}"
+    # -0.00 says a sign that the number shown does not have.
+    return text.removeprefix("-") if not any(c in "123456789" for c in text) else text
+
+
+def significant(value: Any, digits: int = 3) -> str:
+    """With so many significant digits, never fewer before the point than the number has."""
+    value = _float(value)
+    if not isfinite(value) or value == 0:
+        return fixed(value, 0)
+    places = digits - 1 - floor(log10(abs(value)))
+    return fixed(value, min(max(places, 0), _MOST_DECIMALS)) if -9 <= places <= _MOST_DECIMALS else f"{value:.{digits}g}"
+
+
+def probability(value: Any) -> str:
+    """Two decimals, and never 0.00 or 1.00 for what is merely near."""
+    value = _float(value)
+    if not isfinite(value):
+        return MISSING
+    if 0 < value < 0.005:
+        return "<0.01"
+    if 0.995 <= value < 1:
+        return ">0.99"
+    return f"{value:.2f}"
+
+
+def interval(lower: Any, upper: Any, places: int | None = 2) -> str:
+    """A pair of bounds."""
+    return f"{fixed(lower, places)} to {fixed(upper, places)}"
+
+
+def p_value(value: Any) -> str:
+    """Three decimals."""
+    value = _float(value)
+    return "<0.001" if 0 <= value < 0.0005 else fixed(value, 3)
+
+
+def count(number: int, one: str, many: str | None = None) -> str:
+    """A number with its noun: "no rows", "one row", "12 rows"; numbers above twelve in digits."""
+    return f"{spelled(number)} {one if number == 1 else many or one + 's'}"
+
+
+def spelled(number: int) -> str:
+    """Small numbers in words."""
+    return _SPELLED[number] if 0 <= number < len(_SPELLED) else str(number)
+
+
+def _float(value: Any) -> float:
+    return float("nan") if value is None else float(value)
