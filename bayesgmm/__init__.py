@@ -1,1 +1,73 @@
+"""Gaussian mixtures fitted twice, by EM and by the full posterior, with the answers side by side.
+
+The names below are imported when first used: ``import bayesgmm`` is light, and pymc, arviz and nutpie are loaded by the
+posterior path alone.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 __version__ = "0.1.0"
+
+_HOME = {
+    "InputError": "tables",
+    "list_datasets": "tables",
+    "load_dataset": "tables",
+    "EMFit": "em",
+    "GaussianMixture": "em",
+    "Grid": "em",
+    "fit_grid": "em",
+    "fit_mixture": "em",
+    "HalfNormalScale": "posterior",
+    "InverseGammaScale": "posterior",
+    "LogNormalScale": "posterior",
+    "Priors": "posterior",
+    "build_model": "posterior.model",
+    "sample_posterior": "posterior.sampling",
+    "diagnose": "uncertainty.verdict",
+    "compare": "uncertainty.comparison",
+    "log_evidence": "uncertainty.evidence",
+    "memberships": "uncertainty.memberships",
+    "memberships_table": "uncertainty.memberships",
+    "coclustering": "uncertainty.coclustering",
+    "consensus": "uncertainty.consensus",
+    "em_vs_posterior": "uncertainty.contrast",
+    "kmeans_contrast": "uncertainty.kmeans",
+    "predictive_checks": "uncertainty.predictive_checks",
+    "analyze": "analysis",
+    "Analysis": "analysis",
+    "load_analysis": "analysis",
+}
+
+__all__ = [*_HOME, "__version__"]
+
+if TYPE_CHECKING:
+    from .analysis import Analysis, analyze, load_analysis
+    from .em import EMFit, GaussianMixture, Grid, fit_grid, fit_mixture
+    from .posterior import HalfNormalScale, InverseGammaScale, LogNormalScale, Priors
+    from .posterior.model import build_model
+    from .posterior.sampling import sample_posterior
+    from .tables import InputError, list_datasets, load_dataset
+    from .uncertainty.coclustering import coclustering
+    from .uncertainty.comparison import compare
+    from .uncertainty.consensus import consensus
+    from .uncertainty.contrast import em_vs_posterior
+    from .uncertainty.evidence import log_evidence
+    from .uncertainty.kmeans import kmeans_contrast
+    from .uncertainty.memberships import memberships, memberships_table
+    from .uncertainty.predictive_checks import predictive_checks
+    from .uncertainty.verdict import diagnose
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'bayesgmm' has no attribute {name!r}")
+    value = getattr(import_module(f".{_HOME[name]}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

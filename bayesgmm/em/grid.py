@@ -2,8 +2,9 @@
 
 A wider model contains the narrower ones, so its best log likelihood cannot be lower. Cells are fitted on their own, in
 parallel; then solutions are carried to their neighbours as starts: halved components upwards in K, merged ones downwards,
-narrower structures to wider ones. Where a cell still falls behind, its neighbour's solution is taken as it stands, and the
-outcome says so.
+narrower structures to wider ones. Where a cell still falls behind, or has only spurious solutions, its neighbour's solution
+is taken as it stands, with one component in two equal parts if need be, and the outcome says so: "saddle" where it has
+fewer distinct components than its name says, "not converged" where its structure could still be widened.
 """
 
 from __future__ import annotations
@@ -299,13 +300,14 @@ class _Work:
         return [(c, fits[c]) for c in near if c in fits and fits[c].outcome in _SOUND]
 
     def _ahead_of(self, fits: dict[Cell, EMFit], cell: Cell) -> tuple[Cell, EMFit] | None:
-        """The contained model that is most ahead of a cell, if any is."""
+        """The contained model that is most ahead of a cell, if any is; all sound ones are ahead of a spurious one."""
         neighbours = self._neighbours(fits, cell)
         if not neighbours:
             return None
         best = max(neighbours, key=lambda item: item[1].log_likelihood)
         margin = 1e-10 * abs(best[1].log_likelihood)
-        return best if best[1].log_likelihood > fits[cell].log_likelihood + margin else None
+        behind = best[1].log_likelihood > fits[cell].log_likelihood + margin
+        return best if behind or fits[cell].outcome not in _SOUND else None
 
     def _from_below(self, fits: dict[Cell, EMFit], cell: Cell) -> list[Mixture]:
         starts = []

@@ -30,6 +30,11 @@ def _require_positive(owner: object, **values: float) -> None:
             raise InputError(f"{type(owner).__name__}({name}={value!r}): {name} must be positive and finite")
 
 
+def _doubles(*values: float) -> list[Any]:
+    """Numbers for PyTensor, which otherwise turns 1.5 into single precision and takes its logarithm there."""
+    return [np.asarray(value, dtype=np.float64) for value in values]
+
+
 @dataclass(frozen=True)
 class ScalePrior:
     """Prior of each component's standard deviations, independent over components and features."""
@@ -73,7 +78,7 @@ class LogNormalScale(ScalePrior):
         import pymc as pm
 
         location = self.resolved(n_components, n_features)
-        return pm.LogNormal("standard_scales", location, self.sigma, dims=dims)
+        return pm.LogNormal("standard_scales", *_doubles(location, self.sigma), dims=dims)
 
 
 @dataclass(frozen=True)
@@ -91,7 +96,7 @@ class HalfNormalScale(ScalePrior):
     def standard_deviation(self, dims: tuple[str, ...], n_components: int, n_features: int) -> Any:
         import pymc as pm
 
-        return pm.HalfNormal("standard_scales", self.sigma, dims=dims)
+        return pm.HalfNormal("standard_scales", *_doubles(self.sigma), dims=dims)
 
 
 @dataclass(frozen=True)
@@ -121,8 +126,10 @@ class InverseGammaScale(ScalePrior):
     def standard_deviation(self, dims: tuple[str, ...], n_components: int, n_features: int) -> Any:
         import pymc as pm
 
-        rate = self.rate if self.hyper is None else pm.Gamma("scale_rate", self.hyper[0], self.hyper[1])
-        return pm.InverseGamma("standard_variances", self.shape, rate, dims=dims) ** 0.5
+        shape, rate = _doubles(self.shape, self.rate)
+        if self.hyper is not None:
+            rate = pm.Gamma("scale_rate", *_doubles(*self.hyper))
+        return pm.InverseGamma("standard_variances", shape, rate, dims=dims) ** 0.5
 
 
 @dataclass(frozen=True)

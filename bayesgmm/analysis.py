@@ -1,0 +1,293 @@
+"""The one place that knows the order of the steps: table, EM grid, posteriors, verdicts, comparison, memberships, contrast."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from .em import Grid, fit_grid
+from .mixture import COVARIANCE_TYPES
+from .posterior import Priors
+from .posterior.problem import Problem
+from .posterior.sampling import sample_many
+from .report.findings import Findings
+from .tables import InputError, Table, as_table
+from .uncertainty.comparison import compare
+from .uncertainty.consensus import consensus
+from .uncertainty.contrast import em_vs_posterior
+from .uncertainty.kmeans import kmeans_contrast
+from .uncertainty.memberships import memberships
+from .uncertainty.predictive_checks import predictive_checks
+from .uncertainty.verdict import diagnose
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
+
+    from .uncertainty.verdict import Diagnosis
+
+__all__ = ["Analysis", "analyze", "load_analysis"]
+
+Cells = Literal["bic", "all"] | Sequence[tuple[int, str]]
+# Differences of BIC beyond this are "very strong" evidence (Kass & Raftery 1995).
+_BIC_MARGIN = 10.0
+# Probability or ELPD difference (in standard errors) within which another model remains a rival.
+_RIVAL_PROBABILITY = 0.05
+_RIVAL_ERRORS = 2.0
+_LIBRARIES = ("bayesgmm", "numpy", "scipy", "numba", "nutpie", "arviz", "xarray", "scikit-learn", "pymc")
+
+
+@dataclass(frozen=True)
+class Analysis(Findings):
+    """Everything `analyze` found, and how to write it down.
+
+    The attributes are those of `report.findings.Findings`.
+    """
+
+    def report(self, path: str | Path) -> Path:
+        """Write the self-contained HTML report to ``path``."""
+        from .report.page import render_report
+
+        path = Path(path)
+        path.write_text(render_report(self), encoding="utf-8")
+        return path
+
+    def save(self, folder: str | Path) -> Path:
+        """Write the report and every table and draw into ``folder``: see `report.files`."""
+        from .report.files import write_folder
+
+        return write_folder(self, Path(folder))
+
+    def __repr__(self) -> str:
+        return (
+            f"Analysis of {self.table.name!r} ({self.table.n_obs} rows, {self.table.n_features} features)\n"
+            f"  headline: {self.headline} ({self.diagnosis.verdict}); rivals: {', '.join(self.rivals) or 'none'}\n"
+            f"  {self.reason}\n"
+            f"  {self.contrast.summary}"
+        )
+
+
+def chosen_cells(grid: Grid, posterior: Cells) -> tuple[list[tuple[int, str]], str]:
+    """Which cells of the grid are sampled, and why, in words.
+
+    Raises
+    ------
+    InputError
+        If a cell asked for is not in the grid, or EM failed everywhere.
+    """
+    usable = grid.table[np.isfinite(grid.table["bic"])]
+    best_k, favourite = grid.best_cell("bic")
+    if isinstance(posterior, str) and posterior == "all":
+        cells = list(zip(usable["n_components"], usable["covariance_type"], strict=True))
+        return [(int(k), str(c)) for k, c in cells], "every cell of the grid was sampled"
+    if not isinstance(posterior, str):
+        cells = [(int(k), str(c)) for k, c in posterior]
+        for cell in cells:
+            if cell not in grid.fits:
+                raise InputError(f"posterior={cell!r} is not in the grid: add it to n_components and covariance_types")
+        return cells, "the sampled models are those asked for"
+    if posterior != "bic":
+        raise InputError(f"posterior={posterior!r} is unknown: choose 'bic', 'all', or a list such as [(2, 'full')]")
+    best_bic = grid.fits[best_k, favourite].bic
+    of_favourite = usable[usable["covariance_type"] == favourite]
+    cells = [(int(k), favourite) for k in of_favourite["n_components"]]
+    others = []
+    sound = usable[usable["outcome"] == "converged"]
+    for name, rows in sound[sound["covariance_type"] != favourite].groupby("covariance_type", sort=False):
+        top = rows.loc[rows["bic"].idxmin()]
+        if top["bic"] - best_bic < _BIC_MARGIN:
+            others.append((int(top["n_components"]), str(name)))
+    why = f"BIC prefers the structure {favourite!r} ({best_k} component{'s' if best_k > 1 else ''}), sampled for every K"
+    if others:
+        named = ", ".join(f"{k} {c}" for k, c in others)
+        why += f"; within {_BIC_MARGIN:g} BIC points of it and therefore sampled too: {named}"
+    return cells + others, why
+
+
+def choose_headline(
+    comparison: pd.DataFrame, diagnoses: dict[str, Diagnosis]
+) -> tuple[str, tuple[str, ...], str]:
+    """The model that the comparison supports, its rivals, and the reason in words.
+
+    The question is which model the data support, so the posterior probability decides, among models whose sampling can
+    be trusted. A rival has more than 5% probability, or an ELPD within two standard errors of the best.
+    """
+    sound = [key for key in comparison.index if diagnoses[key].ok]
+    pool = comparison.loc[sound] if sound else comparison
+    by_probability = pool["p_k"].notna().any()
+    headline = str(pool["p_k"].idxmax() if by_probability else pool["elpd"].idxmax())
+    others = comparison.drop(index=headline)
+    close = others["elpd_diff"].abs() < _RIVAL_ERRORS * others["elpd_diff_se"]
+    likely = others["p_k"].fillna(0.0) > _RIVAL_PROBABILITY
+    rivals = tuple(str(k) for k in others.index[(close | likely).to_numpy()])
+    if not sound:
+        return headline, rivals, "no sampled model has a verdict that can be trusted; the best of them is shown"
+    if by_probability:
+        p = float(comparison.loc[headline, "p_k"])
+        why = f"{headline} has the largest posterior probability among the sampled models, {p:.2f}"
+    else:
+        why = f"{headline} has the best estimated out-of-sample log density among the sampled models"
+    return headline, rivals, why
+
+
+def provenance_of(table: Table, settings: dict[str, Any], priors: Priors, seconds: float) -> dict[str, Any]:
+    """Versions, settings, priors and the data's fingerprint."""
+    versions = {}
+    for library in _LIBRARIES:
+        try:
+            versions[library] = version(library)
+        except PackageNotFoundError:  # pragma: no cover
+            continue
+    return {
+        "data": table.name,
+        "rows": table.n_obs,
+        "columns": list(table.columns),
+        "fingerprint": table.fingerprint,
+        "settings": settings,
+        "priors": priors.describe(),
+        "versions": versions,
+        "python": platform.python_version(),
+        "seconds": round(seconds, 1),
+    }
+
+
+def concluded(
+    table: Table,
+    grid: Grid,
+    posteriors: dict[str, xr.DataTree],
+    comparison: pd.DataFrame,
+    diagnoses: dict[str, Diagnosis],
+    sampled_because: str,
+    provenance: dict[str, Any],
+    seed: int,
+) -> Analysis:
+    """The steps after the comparison: headline, memberships, consensus, contrasts, predictive checks."""
+    headline, rivals, reason = choose_headline(comparison, diagnoses)
+    post = posteriors[headline]
+    k, name = headline.split(" ", 1)
+    return Analysis(
+        table=table,
+        grid=grid,
+        posteriors=posteriors,
+        diagnoses=diagnoses,
+        comparison=comparison,
+        headline=headline,
+        rivals=rivals,
+        reason=f"{reason}. Of the EM grid, {sampled_because}.",
+        memberships=memberships(post),
+        consensus=consensus(post, random_seed=seed),
+        contrast=em_vs_posterior(grid[int(k), name], post),
+        kmeans=kmeans_contrast(post, random_state=seed),
+        checks=predictive_checks(post, random_seed=seed),
+        provenance=provenance,
+    )
+
+
+def analyze(
+    data: Any,
+    n_components: Iterable[int] = range(1, 7),
+    covariance_types: Sequence[str] = COVARIANCE_TYPES,
+    *,
+    columns: Sequence[str] | None = None,
+    posterior: Cells = "bic",
+    priors: Priors | None = None,
+    draws: int = 1000,
+    chains: int = 4,
+    cores: int | None = None,
+    random_seed: int = 0,
+    progressbar: bool = True,
+    command: str | None = None,
+) -> Analysis:
+    """Everything, in order: EM over a grid, posteriors, verdicts, comparison, memberships, EM against posterior.
+
+    Parameters
+    ----------
+    data : table or array (N, D)
+        Anything that `tables.as_table` reads.
+    n_components : iterable of int
+    covariance_types : sequence of str
+    columns : sequence of str, optional
+        Columns to use; all by default.
+    posterior : {"bic", "all"} or list of (K, covariance type)
+        Which cells are sampled. By default every K for the structure that BIC prefers, and the best cell of every
+        other structure whose BIC is within 10 of the best.
+    priors, draws, chains, cores, random_seed, progressbar
+        As in `sample_posterior`.
+    command : str, optional
+        What made the analysis, for its provenance.
+
+    Returns
+    -------
+    Analysis
+
+    Raises
+    ------
+    InputError
+        For data or options that cannot be used, before anything is fitted.
+    """
+    begun = time.perf_counter()
+    table = as_table(data, columns=columns)
+    priors = Priors() if priors is None else priors
+    ks = sorted({int(k) for k in n_components})
+    names = list(dict.fromkeys(covariance_types))
+    # Every request is checked before the first fit.
+    problems = {(k, name): Problem.of(table, k, name, priors) for k in ks for name in names}
+    if not problems:
+        raise InputError("n_components and covariance_types must each name at least one value")
+    grid = fit_grid(table, ks, names, random_state=random_seed, progressbar=progressbar)
+    cells, why = chosen_cells(grid, posterior)
+    wanted = [problems[cell] for cell in cells]
+    posteriors = sample_many(
+        wanted,
+        draws=draws,
+        chains=chains,
+        cores=cores,
+        random_seed=random_seed,
+        progressbar=progressbar,
+        em={p.key: grid.fits[p.n_components, p.structure.name] for p in wanted},
+    )
+    diagnoses = {key: diagnose(post) for key, post in posteriors.items()}
+    comparison = compare(posteriors, grid=grid, progressbar=progressbar, random_seed=random_seed)
+    settings = {
+        "n_components": ks,
+        "covariance_types": names,
+        "posterior": posterior if isinstance(posterior, str) else [list(c) for c in posterior],
+        "draws": draws,
+        "chains": chains,
+        "random_seed": random_seed,
+        "command": command,
+    }
+    provenance = provenance_of(table, settings, priors, time.perf_counter() - begun)
+    provenance["sampled_because"] = why
+    return concluded(table, grid, posteriors, comparison, diagnoses, why, provenance, random_seed)
+
+
+def load_analysis(folder: str | Path) -> Analysis:
+    """Read back what `Analysis.save` wrote. What follows from the draws is computed again from them.
+
+    Raises
+    ------
+    InputError
+        If ``folder`` does not hold a saved analysis, naming the file that is missing.
+    """
+    from .report.files import read_folder
+
+    saved = read_folder(Path(folder))
+    diagnoses = {key: diagnose(post) for key, post in saved.posteriors.items()}
+    return concluded(
+        saved.table,
+        saved.grid,
+        saved.posteriors,
+        saved.comparison,
+        diagnoses,
+        saved.provenance["sampled_because"],
+        saved.provenance,
+        saved.provenance["settings"]["random_seed"],
+    )
