@@ -125,12 +125,11 @@ def show_table(frame: pd.DataFrame, title: str) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    table = Table(title=escape(title), title_justify="left", header_style="bold", box=box.SIMPLE_HEAD, padding=(0, 1))
+    table = Table(title=escape(title), title_justify="left", header_style="bold", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for name in frame.columns:
         numeric = frame[name].dtype.kind in "iuf"
-        table.add_column(
-            escape(_SHORT.get(str(name), str(name))), justify="right" if numeric else "left", no_wrap=numeric
-        )
+        short = numeric or frame[name].astype(str).str.len().max() <= 12
+        table.add_column(escape(_SHORT.get(str(name), str(name))), justify="right" if numeric else "left", no_wrap=short)
     for row in frame.itertuples(index=False):
         table.add_row(*(escape(_cell(value)) for value in row))
     Console().print(table)
@@ -227,7 +226,7 @@ def em(
     if as_json:
         emit_json({"best": grid.best_cell("bic"), "grid": grid.table.to_dict("records")})
     elif not quiet:
-        show_table(grid.table, f"EM on {table.name}: lower BIC, AIC, ICL is better")
+        show_table(grid.table.drop(columns=["n_starts", "n_hits"]), f"EM on {table.name}: lower BIC, AIC, ICL is better")
         print(grid.fits[grid.best_cell("bic")].summary())
 
 

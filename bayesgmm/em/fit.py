@@ -149,7 +149,6 @@ def collinear_columns(prepared: Prepared) -> tuple[str, ...]:
 def _auto_starts(n_components: int, design: Design) -> int:
     if n_components == 1:
         return 1
-    # Starts are cheap beside iterations on all rows only as long as the search rows are few.
     return 26 if design.n_rows <= _SEARCH_ROWS else 14
 
 
@@ -245,12 +244,14 @@ def fit_prepared(
     _check_options(n_starts, tol, max_iter, ridge, init, extra_starts)
     rng = np.random.default_rng(random_state)
     design, rows = _searched(prepared, rng, n_components)
-    count = _auto_starts(n_components, design) if isinstance(n_starts, str) else int(n_starts)
+    count = _auto_starts(n_components, prepared.design) if isinstance(n_starts, str) else int(n_starts)
     starts = [_own(mixture, prepared) for mixture in extra_starts]
     if count:
         starts += make_starts(prepared.structure, rows, n_components, count, rng, init)
     collinear = collinear_columns(prepared) if ridge < _COLLINEAR else ()
-    plan = Plan(tol, max_iter, ridge, singular=bool(collinear))
+    # On many rows each optimum is clear-cut: where half the starts agree, moves find no other.
+    settled = 1.0 if design is prepared.design else 0.5
+    plan = Plan(tol, max_iter, ridge, singular=bool(collinear), settled=settled)
     if not moves or collinear:
         plan = plan.without_moves
     pool = explore(design, starts, plan, rng)

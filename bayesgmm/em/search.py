@@ -52,7 +52,9 @@ class Plan:
     candidates : int
         Split-and-merge moves tried in one round.
     rounds : int
-        Rounds of moves.
+        Rounds of moves, and of perturbations.
+    settled : float
+        No moves where at least this part of the starts has reached the best optimum.
     """
 
     tol: float
@@ -63,6 +65,7 @@ class Plan:
     kept: int = 10
     candidates: int = 12
     rounds: int = 3
+    settled: float = 1.0
 
     def run(self, design: Design, start: Mixture, max_iter: int) -> Run:
         """EM under this plan, for at most ``max_iter`` E-steps."""
@@ -192,7 +195,8 @@ def explore(design: Design, starts: list[Mixture], plan: Plan, rng: np.random.Ge
     run = plan.run(design, batch_of(starts), plan.short)
     pool = Pool.of(run, design, len(starts), plan.tol)
     pool = finished(pool, _promising(pool, plan.kept), design, plan)
-    for _ in range(plan.rounds):
+    settled = plan.settled < 1 and pool.hits(pool.best) >= plan.settled * len(starts)
+    for _ in range(0 if settled else plan.rounds):
         better = _moved(pool, design, plan, rng)
         if better is None:
             break

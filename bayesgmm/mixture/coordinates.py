@@ -52,9 +52,7 @@ class Matrices:
         if low.any():
             values, vectors = np.linalg.eigh(covariances[low])
             covariances = covariances.copy()
-            covariances[low] = (vectors * np.maximum(values, floor)[..., None, :]) @ np.swapaxes(
-                vectors, -1, -2
-            )
+            covariances[low] = (vectors * np.maximum(values, floor)[..., None, :]) @ np.swapaxes(vectors, -1, -2)
         return covariances, smallest
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from .estep import Design, single_threaded_blas, whitening
+from .estep import Design, run_parallel, single_threaded_blas, whitening
 from .kernel import block_log_terms, softmax_block
 from .narrow import narrow_log_terms
 from .parameters import Mixture
@@ -40,16 +40,25 @@ class DrawBlock:
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _softmax_draws(terms, log_density):
-    """Softmax over axis 1 of terms (S, K, B) in place; log_density (S, B) receives the log of the sums."""
+def _softmax_draws(terms, log_density, first, stop):
+    """Softmax over axis 1 of terms (S, K, B) in place; log_density (S, B) receives the log of the sums. Draws first to stop."""
     n_rows = terms.shape[2]
     norm = np.empty(n_rows)
     scratch = np.empty(n_rows)
-    for s in range(terms.shape[0]):
+    for s in range(first, stop):
         top = log_density[s]
         softmax_block(terms[s], top, norm, scratch)
         for i in range(n_rows):
             top[i] += np.log(norm[i])
+
+
+def _softmax_in_parallel(terms: Array, log_density: Array) -> None:
+    n_draws = len(terms)
+    step = max(1, -(-n_draws // 16))
+    run_parallel(
+        lambda first: _softmax_draws(terms, log_density, first, min(first + step, n_draws)),
+        range(0, n_draws, step),
+    )
 
 
 def draw_responsibilities(draws: Mixture, values: Array, max_bytes: int = 2**26) -> Iterator[DrawBlock]:
@@ -83,7 +92,7 @@ def draw_responsibilities(draws: Mixture, values: Array, max_bytes: int = 2**26)
                 flat = block_log_terms(theta, design.rows, design.pairs, 0, design.n_rows)
                 terms = flat.reshape(n_draws, n_components, design.n_rows)
             log_density = np.empty((n_draws, design.n_rows))
-            _softmax_draws(terms, log_density)
+            _softmax_in_parallel(terms, log_density)
             yield DrawBlock(part, terms, log_density)
 
 
@@ -91,6 +100,4 @@ def _narrow_terms(wide: Mixture, design: Design) -> Array:
     inverse, constant = whitening(wide)
     features = design.rows[1 : 1 + design.n_features]
     means = np.ascontiguousarray(wide.means)
-    return np.stack(
-        [narrow_log_terms(inverse[s], constant[s], means[s], features) for s in range(len(means))]
-    )
+    return np.stack([narrow_log_terms(inverse[s], constant[s], means[s], features) for s in range(len(means))])

@@ -244,9 +244,7 @@ def _narrow_statistics(batch: Mixture, design: Design) -> Statistics:
     values = design.rows[1 : 1 + d]
 
     def over(first: int, stop: int) -> tuple[Array, Array]:
-        return accumulate_narrow(
-            inverse, constant, means, values, design.row_weight, first, stop, design.block
-        )
+        return accumulate_narrow(inverse, constant, means, values, design.row_weight, first, stop, design.block)
 
     log_likelihood, t = _sum_over_slices(over, design.n_rows)
     dense = t[..., 1 + d :].reshape(*t.shape[:-1], d, d)
@@ -269,9 +267,7 @@ def log_terms(mixture: Mixture, values: Array) -> Iterator[tuple[slice, Array]]:
                 inverse, constant, np.ascontiguousarray(wide.means), design.rows[1 : 1 + design.n_features]
             )
         else:
-            block = block_log_terms(
-                np.ascontiguousarray(wide.natural), design.rows, design.pairs, 0, design.n_rows
-            )
+            block = block_log_terms(np.ascontiguousarray(wide.natural), design.rows, design.pairs, 0, design.n_rows)
         yield part, block
 
 

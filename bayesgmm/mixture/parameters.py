@@ -33,9 +33,7 @@ class Mixture:
     covariances: Array
 
     @classmethod
-    def from_dense(
-        cls, structure: str | Structure, weights: Array, means: Array, covariances: Array
-    ) -> Mixture:
+    def from_dense(cls, structure: str | Structure, weights: Array, means: Array, covariances: Array) -> Mixture:
         """From covariances (..., K, D, D) that have the structure."""
         structure = structure_named(structure)
         return cls(structure, weights, means, structure.compact(np.asarray(covariances, dtype=float)))
@@ -71,9 +69,7 @@ class Mixture:
 
     def __getitem__(self, which: object) -> Mixture:
         """Select along the leading axes."""
-        return replace(
-            self, weights=self.weights[which], means=self.means[which], covariances=self.covariances[which]
-        )
+        return replace(self, weights=self.weights[which], means=self.means[which], covariances=self.covariances[which])
 
     def reordered(self, order: NDArray[np.intp]) -> Mixture:
         """Components in another order; ``order`` is (..., K)."""

@@ -87,17 +87,28 @@ class Chain:
             adaptation="low_rank",
             target_accept=self.target_accept,
             save_warmup=False,
+            return_raw_trace=True,
             progress_bar=False,
             blocking=False,
         )
 
-    def collect(self, tree: Any) -> tuple[Array, dict[str, NDArray]]:
-        """Unconstrained draws (draw, P) and statistics (draw,) of a finished chain."""
-        u = tree["posterior"]["u"].values[0]
-        stats = tree["sample_stats"].dataset
-        named = {ours: stats[theirs].values[0] for theirs, ours in _STATS.items()}
+    def collect(self, trace: Any) -> tuple[Array, dict[str, NDArray]]:
+        """Unconstrained draws (draw, P) and statistics (draw,) of a chain, from nutpie's Arrow batches."""
+        (drawn,), (stats,) = trace.get_arrow_trace()
+        kept = ~_column(stats, "tuning")
+        u = _column(drawn, "u").reshape(len(kept), self.density.size)[kept]
+        named = {ours: _column(stats, theirs)[kept] for theirs, ours in _STATS.items()}
         named = {k: v.astype(np.int64) if v.dtype.kind == "u" else v for k, v in named.items()}
         return self.mode.point + u @ self.mode.spread.T, named
+
+
+def _column(batch: Any, name: str) -> NDArray:
+    """A column of an Arrow batch without missing values, lists flattened."""
+    import pyarrow
+
+    column = pyarrow.array(batch.column(name))
+    values: NDArray = (column.flatten() if hasattr(column, "flatten") else column).to_numpy(zero_copy_only=False)
+    return values
 
 
 def _is_finished(sampler: Any) -> bool:
@@ -118,7 +129,7 @@ def run_chains(
         After an interrupt, chains hold the draws so far; those that had not begun hold none.
     interrupted : bool
     """
-    trees: dict[int, Any] = {}
+    traces: dict[int, Any] = {}
     running: dict[int, Any] = {}
     waiting = list(range(len(chains)))[::-1]
     interrupted = False
@@ -134,19 +145,16 @@ def run_chains(
                     i = waiting.pop()
                     running[i] = chains[i].launch()
                 for i in [i for i, sampler in running.items() if _is_finished(sampler)]:
-                    trees[i] = running.pop(i).wait()
+                    traces[i] = running.pop(i).wait()
                     progress.advance(bars[chains[i].label])
                 if running:
                     time.sleep(_POLL_SECONDS)
         except KeyboardInterrupt:
             interrupted = True
             for i, sampler in running.items():
-                trees[i] = sampler.abort()
-    empty: dict[str, NDArray] = {}
-    results = []
-    for i, chain in enumerate(chains):
-        started = i in trees and "u" in trees[i]["posterior"].dataset
-        results.append(chain.collect(trees[i]) if started else (np.empty((0, chain.density.size)), empty))
+                traces[i] = sampler.abort()
+    none: tuple[Array, dict[str, NDArray]] = (np.empty((0, 0)), {})
+    results = [chain.collect(traces[i]) if i in traces else none for i, chain in enumerate(chains)]
     return results, interrupted
 
 

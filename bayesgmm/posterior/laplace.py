@@ -149,7 +149,8 @@ def sample_laplace(
     ratios = density.many(proposals) + 0.5 * (z**2).sum(1)
     ratios = np.where(np.isfinite(ratios), ratios, -np.inf)
     finite = ratios - ratios.max()
-    log_weights, pareto_k = array_stats.psislw(finite, axis=-1)
+    # psislw takes log likelihoods, whose negatives are the log ratios of leave-one-out.
+    log_weights, pareto_k = array_stats.psislw(-finite, axis=-1)
     weights = np.exp(log_weights - log_weights.max())
     weights /= weights.sum()
     # Systematic resampling: the least repeated draws for given weights.

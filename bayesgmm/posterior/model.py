@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..mixture import Structure, structure_named
-from ..tables import InputError, Scaling, Table, as_table
+from ..mixture import Structure
+from ..tables import Scaling, Table
 from .priors import Priors
+from .problem import Problem
 
 if TYPE_CHECKING:
     import pymc as pm
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 # PyMC is imported where it is used: the names above must stay light.
 
-__all__ = ["build_model", "from_value_variables", "scaling_of", "to_value_variables"]
+__all__ = ["build_model", "from_value_variables", "to_value_variables"]
 
 Array = NDArray[np.float64]
 
@@ -69,57 +70,18 @@ def build_model(
     """
     import pymc as pm
 
-    structure = _structure(covariance_type)
-    priors = Priors() if priors is None else priors
-    if not isinstance(priors, Priors):
-        raise InputError(f"priors={priors!r}: give an instance of Priors, or None for the defaults")
-    table = as_table(data)
-    weight = _case_weights(sample_weight, table)
-    _check_components(n_components, table, weight)
+    problem = Problem.of(data, n_components, covariance_type, priors, sample_weight)
+    structure, priors, table = problem.structure, problem.priors, problem.table
+    k = problem.n_components
     location, spread = priors.mean_vectors(table.n_features)
-    scaling = scaling_of(table, structure, priors, weight)
-
-    with pm.Model(coords=_coords(table, int(n_components))) as model:
-        weights = pm.Dirichlet("weights", np.full(n_components, priors.weight_concentration), dims="cluster")
+    with pm.Model(coords=_coords(table, k)) as model:
+        weights = pm.Dirichlet("weights", np.full(k, priors.weight_concentration), dims="cluster")
         means = pm.Normal("standard_means", location, spread, dims=("cluster", "feature"))
-        scales = _scales(structure, priors, int(n_components), table.n_features)
-        correlation = _correlation_factors(structure, priors, int(n_components), table)
-        _in_data_units(structure, scaling, means, scales, correlation)
-        _observe(structure, table, scaling, weight, (weights, means, scales, correlation))
+        scales = _scales(structure, priors, k, table.n_features)
+        correlation = _correlation_factors(structure, priors, k, table)
+        _in_data_units(structure, problem.scaling, means, scales, correlation)
+        _observe(problem, (weights, means, scales, correlation))
     return model
-
-
-def scaling_of(table: Table, structure: Structure, priors: Priors, weight: Array | None = None) -> Scaling:
-    """The scale on which the free variables of the model live."""
-    if priors.units == "data":
-        return Scaling.identity(table.n_features)
-    return Scaling.of(table.values, common=structure.common_scale, sample_weight=weight)
-
-
-def _structure(covariance_type: str | Structure) -> Structure:
-    try:
-        return structure_named(covariance_type)
-    except (TypeError, ValueError) as error:
-        raise InputError(str(error)) from None
-
-
-def _case_weights(sample_weight: ArrayLike | None, table: Table) -> Array | None:
-    if sample_weight is None:
-        return None
-    weight = np.asarray(sample_weight, dtype=np.float64)
-    # Scaling checks the rest: length, sign, finiteness.
-    Scaling.of(table.values, sample_weight=weight)
-    return weight
-
-
-def _check_components(n_components: int, table: Table, weight: Array | None) -> None:
-    if isinstance(n_components, bool) or not isinstance(n_components, int | np.integer) or n_components < 1:
-        raise InputError(f"n_components={n_components!r}: give a whole number, at least 1")
-    rows = table.n_obs if weight is None else int(np.count_nonzero(weight))
-    if n_components > rows:
-        raise InputError(
-            f"n_components={n_components} is more than the {rows} rows of data: give {rows} or fewer"
-        )
 
 
 def _pairs(n_features: int) -> list[tuple[int, int]]:
@@ -197,9 +159,7 @@ def _in_data_units(structure: Structure, scaling: Scaling, means: Any, scales: A
     pm.Deterministic("covariances", covariances, dims=("cluster", "feature", "feature_bis"))
 
 
-def _observe(
-    structure: Structure, table: Table, scaling: Scaling, weight: Array | None, parameters: tuple[Any, ...]
-) -> None:
+def _observe(problem: Problem, parameters: tuple[Any, ...]) -> None:
     """Register data and the observed variable.
 
     Its log density is a function of the value given, not of the table: new data set by `pymc.set_data` counts.
@@ -210,6 +170,7 @@ def _observe(
 
     from .likelihood import pointwise_log_likelihood
 
+    structure, table, scaling, weight = problem.structure, problem.table, problem.scaling, problem.row_weight
     dims = ("obs_id", "feature")
     data = pm.Data("observed", table.values, dims=dims)
     case_weight = pt.zeros(0) if weight is None else pm.Data("sample_weight", weight, dims="obs_id")

@@ -20,7 +20,11 @@ __all__ = ["Alignment", "align_labels"]
 
 Array = NDArray[np.float64]
 _MAX_ROWS = 2000
+# Responsibilities of all draws on the rows used are held once, in at most so many numbers (128 MB).
+_MAX_HELD = 2**24
 _SMALLEST = 1e-12
+# Fewer draws than this share changing labels in a pass are ties, which no pass will settle.
+_SETTLED = 0.001
 
 
 @dataclass(frozen=True)
@@ -50,18 +54,20 @@ class Alignment:
     n_iter: int
 
 
-def _cross_costs(draws: Mixture, values: Array, log_pivot: Array, hard: NDArray[np.intp]) -> tuple[Array, Array]:
-    """Costs (S, K, K) of Stephens and of ECR: draw component k as label l."""
+def _held(draws: Mixture, rows: Array) -> Array:
+    """Responsibilities (S, K, N) of all draws on ``rows``."""
     n_draws, k = draws.weights.shape
-    stephens = np.zeros((n_draws, k, k))
-    ecr = np.zeros((n_draws, k, k))
-    onehot = np.eye(k)[hard]
-    for block in draw_responsibilities(draws, values):
-        stephens -= block.responsibilities @ log_pivot[block.rows]
-        modal = block.responsibilities.argmax(1)
-        allocation = (modal[:, None, :] == np.arange(k)[:, None]).astype(float)
-        ecr -= allocation @ onehot[block.rows]
-    return stephens, ecr
+    held = np.empty((n_draws, k, len(rows)))
+    for block in draw_responsibilities(draws, rows):
+        held[:, :, block.rows] = block.responsibilities
+    return held
+
+
+def _ecr_order(held: Array, hard: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Labels that agree with the pivot's hard allocation in most rows (S, K)."""
+    k = held.shape[1]
+    allocation = (held.argmax(1)[:, None, :] == np.arange(k)[:, None]).astype(float)
+    return _assign(-(allocation @ np.eye(k)[hard]))
 
 
 def _assign(cost: Array) -> NDArray[np.intp]:
@@ -105,7 +111,8 @@ def align_labels(draws: Mixture, values: Array, pivot: Mixture, max_iter: int = 
     draws : Mixture
         One leading axis of S draws, in the units of ``values``.
     values : (N, D)
-        Beyond 2,000 rows every (N / 2000)-th row is used, which estimates the same divergence.
+        Beyond 2,000 rows (or 128 MB of responsibilities) evenly spaced ones are used, which estimate the same
+        divergence.
     pivot : Mixture
         A single mixture with the same components, usually EM's.
 
@@ -114,22 +121,21 @@ def align_labels(draws: Mixture, values: Array, pivot: Mixture, max_iter: int = 
     Stephens, M. (2000). Dealing with label switching in mixture models. JRSS B 62, 795-809.
     """
     n_draws, k = draws.weights.shape
-    rows = values[np.linspace(0, len(values) - 1, min(len(values), _MAX_ROWS)).astype(int)]
+    size = min(len(values), _MAX_ROWS, max(1, _MAX_HELD // (n_draws * k)))
+    rows = values[np.linspace(0, len(values) - 1, size).astype(int)]
     q = responsibilities(pivot, rows)[0]
-    hard = q.argmax(1)
+    held = _held(draws, rows)
+    by_ecr = _ecr_order(held, q.argmax(1))
     order = np.tile(np.arange(k), (n_draws, 1))
     n_iter = 0
     for n_iter in range(1, max_iter + 1):
-        cost, ecr = _cross_costs(draws, rows, np.log(np.maximum(q, _SMALLEST)), hard)
+        cost = -(held @ np.log(np.maximum(q, _SMALLEST)))
         before, order = order, _assign(cost)
-        if n_iter == 1:
-            by_ecr = _assign(ecr)
-        if n_iter > 1 and np.array_equal(before, order):
+        if n_iter > 1 and (before != order).any(1).mean() <= _SETTLED:
             break
         q = np.zeros_like(q)
-        aligned = draws.reordered(order)
-        for block in draw_responsibilities(aligned, rows):
-            q[block.rows] = block.responsibilities.mean(0).T
+        for label in range(k):
+            q[:, label] = held[np.arange(n_draws), order[:, label]].mean(0)
     return Alignment(
         order,
         (order != np.arange(k)).any(1),

@@ -262,27 +262,30 @@ def sample_many(
     seed = np.random.SeedSequence(random_seed).entropy if random_seed is None else random_seed
     begun = time.perf_counter()
     requests, drawn, tasks = {}, {}, {}
-    generators = {}
+    extras: dict[str, dict[str, float]] = {}
     for problem in problems:
         words = [int(seed) & (2**64 - 1), problem.n_components, *problem.structure.name.encode()]
-        rng = generators[problem.key] = np.random.default_rng(words)
+        rng = np.random.default_rng(words)
         request = requests[problem.key] = _request(problem, (em or {}).get(problem.key), rng)
-        k_hat = np.inf
+        k_hat, extra = np.inf, extras.setdefault(problem.key, {})
         if method != "nuts":
             drawn[problem.key], k_hat = _by_laplace(request, draws, chains, rng)
+            extra["pareto_k"] = k_hat
         if method == "nuts" or (method == "auto" and not k_hat < PARETO_K_LIMIT):
             drawn.pop(problem.key, None)
             if sampler == "nutpie":
                 tasks[problem.key] = _chains(request, chains, draws, settings.tune, target_accept, rng)
             else:
                 drawn[problem.key] = _by_other_sampler(request, sampler, settings, rng)
-        requests[problem.key] = request
     results, interrupted = run_chains([c for t in tasks.values() for c in t], settings.cores, progressbar)
     for i, key in enumerate(tasks):
         drawn[key] = gather(results[i * chains : (i + 1) * chains], settings.tune, interrupted)
     seconds = time.perf_counter() - begun
     attrs = {"seed": str(seed), "target_accept": target_accept, "sampling_time": seconds}
-    return {key: _aligned_tree(requests[key], drawn[key], attrs, log_likelihood) for key in requests}
+    return {
+        key: _aligned_tree(request, drawn[key], attrs | extras[key], log_likelihood)
+        for key, request in requests.items()
+    }
 
 
 def sample_posterior(

@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..em import Grid
-from ..tables import Table
-from ..uncertainty.consensus import Consensus
-from ..uncertainty.contrast import Contrast
-from ..uncertainty.kmeans import KMeansContrast
-from ..uncertainty.verdict import Diagnosis
-
 if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
+
+    from ..em import Grid
+    from ..tables import Table
+    from ..uncertainty.consensus import Consensus
+    from ..uncertainty.contrast import Contrast
+    from ..uncertainty.kmeans import KMeansContrast
+    from ..uncertainty.verdict import Diagnosis
 
 __all__ = ["Findings"]
 

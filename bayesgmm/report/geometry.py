@@ -104,7 +104,7 @@ def directions(mixture: Mixture) -> Array:
     return chosen * np.sign(entries[np.abs(entries).argmax(0), np.arange(2)])
 
 
-def ellipses(means: Array, covariances: Array, n_points: int = 61) -> Array:
+def ellipses(means: Array, covariances: Array, n_points: int = 41) -> Array:
     """Outlines (..., n_points, 2) of the ellipses that hold `COVERAGE` of 2-D Gaussians (..., 2), (..., 2, 2)."""
     angle = np.linspace(0, 2 * np.pi, n_points)
     circle = _RADIUS * np.stack([np.cos(angle), np.sin(angle)])

@@ -23,6 +23,8 @@ Backend = Literal["matplotlib", "none"]
 
 _CRITERIA = ("bic", "aic", "icl")
 _BINS = 20
+# Points within which models compete, and panels are linear (Kass & Raftery 1995: more is very strong evidence).
+_CLOSE = 10.0
 
 
 def plot_criteria(
@@ -59,9 +61,24 @@ def plot_criteria(
             ks = sorted(part["n_components"].unique())
             ax.set_xticks(ks if len(ks) <= 10 else ks[:: -(-len(ks) // 10)])
             ax.set_xlim(ks[0] - 0.4, ks[-1] + 0.4)
+            _zoomed_at_zero(ax, part)
             if part["series"].nunique() > 1:
                 ax.legend(loc="best", handlelength=1.6, labelspacing=0.3)
     return drawn
+
+
+def _zoomed_at_zero(ax: Any, part: pd.DataFrame) -> None:
+    """Linear up to ten points from the best, where models compete, logarithmic beyond, where they do not."""
+    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+    ends = np.concatenate([part["value"], part["lb"].dropna(), part["ub"].dropna()])
+    low, high = float(np.nanmin(ends)), float(np.nanmax(ends))
+    ax.set_yscale("symlog", linthresh=_CLOSE, linscale=1.0)
+    marks = [0, 5, 10, *(10**e for e in range(2, 13))]
+    ax.yaxis.set_major_locator(FixedLocator([-m for m in marks if 0 < m <= -low * 1.3] + [m for m in marks if m <= max(high * 1.3, 5)]))
+    ax.yaxis.set_minor_locator(NullLocator())
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:.0f}" if abs(y) < 1e6 else f"{y:.0e}"))
+    ax.set_ylim(min(low * 1.6, -0.8), max(high * 1.6, 0.8))
 
 
 def _criterion_line(ax: Any, position: int, name: str, series: pd.DataFrame) -> None:
@@ -84,15 +101,18 @@ def _criteria_data(grid: Grid, comparison: pd.DataFrame | None) -> pd.DataFrame:
     import pandas as pd
 
     table = grid.table.dropna(subset=["log_likelihood"])
+    best = table["bic"].min()
     parts = [
-        pd.DataFrame({"panel": "BIC, by structure", "series": s, "n_components": part["n_components"], "value": part["bic"]})
+        pd.DataFrame(
+            {"panel": "BIC above the best", "series": s, "n_components": part["n_components"], "value": part["bic"] - best}
+        )
         for s, part in table.groupby("covariance_type", sort=False)
     ]
     structure = grid.best_cell("bic")[1]
     own = table[table["covariance_type"] == structure]
     parts += [
         pd.DataFrame(
-            {"panel": f"{structure}: excess over the best", "series": c.upper(), "n_components": own["n_components"],
+            {"panel": f"{structure}: above the best", "series": c.upper(), "n_components": own["n_components"],
              "value": own[c] - own[c].min()}
         )
         for c in _CRITERIA
@@ -103,7 +123,7 @@ def _criteria_data(grid: Grid, comparison: pd.DataFrame | None) -> pd.DataFrame:
             diff, se = -part["elpd_diff"].abs(), part["elpd_diff_se"].fillna(0.0)
             parts.append(
                 pd.DataFrame(
-                    {"panel": "LOO: elpd below the best", "series": s, "n_components": part["n_components"],
+                    {"panel": "LOO: elpd under the best", "series": s, "n_components": part["n_components"],
                      "value": diff, "lb": diff - 2 * se, "ub": diff + 2 * se}
                 )
             )  # fmt: skip
@@ -215,7 +235,7 @@ def plot_verdict(
         for ax in drawn[:, 0]:
             ax.set_ylabel("draws")
         for ax in drawn[-1]:
-            ax.set_xlabel("rank among all draws, in twentieths")
+            ax.set_xlabel("rank, in twentieths")
         handles, labels = drawn[0, 0].get_legend_handles_labels()
         drawn[0, 0].figure.legend(handles, labels, loc="outside upper center", ncols=min(len(handles), 8))
     return drawn

@@ -23,8 +23,9 @@ Backend = Literal["matplotlib", "none"]
 # Mass of the intervals that the plots compute themselves: ArviZ's default.
 MASS = 0.89
 _TAILS = ((1 - MASS) / 2, (1 + MASS) / 2)
-_FAN = 40
-_GRID = 200
+# Ellipses in a fan, over all components: enough to see the spread, few enough for a small page.
+_FAN = 120
+_GRID = 121
 
 
 def plot_pairs(
@@ -66,7 +67,7 @@ def plot_pairs(
         "features": [view.columns[j] for j in features],
         "values": view.values[:, features],
         "assignment": _assignment(view, memberships),
-        "posterior": geometry.thinned(view.draws, _FAN),
+        "posterior": geometry.thinned(view.draws, min(40, max(10, _FAN // view.n_components))),
         "em": geometry.em_mixture(gm, view),
     }
     if backend == "none":
@@ -85,9 +86,9 @@ def plot_pairs(
                 else:
                     _pair_panel(ax, data, features[j], features[i], j, i)
                 if i == size - 1:
-                    ax.set_xlabel(plain(data["features"][j]))
+                    ax.set_xlabel(plain(data["features"][j], 20))
                 if j == 0 and i > 0:
-                    ax.set_ylabel(plain(data["features"][i]))
+                    ax.set_ylabel(plain(data["features"][i], 20))
         _legend(grid, size, view.n_components)
     return grid
 
@@ -123,7 +124,7 @@ def _pair_panel(ax: Any, data: dict[str, Any], fx: int, fy: int, x: int, y: int)
 
 def _marginal_panel(ax: Any, data: dict[str, Any], view: PosteriorView, feature: int, label_y: bool) -> None:
     values = view.values[:, feature]
-    ax.hist(values, bins=_bins(values), density=True, color=MUTED, alpha=0.25, linewidth=0)
+    ax.hist(values, bins=_bins(values), density=True, histtype="stepfilled", color=MUTED, alpha=0.25, linewidth=0)
     at = _span(values)
     densities = geometry.marginal_densities(data["posterior"], feature, at)
     for k in range(densities.shape[1]):
@@ -164,8 +165,9 @@ def _legend(grid: Any, size: int, n_clusters: int) -> None:
 
 
 def _bins(values: Array) -> Array:
-    edges = np.histogram_bin_edges(values, bins="fd")
-    return edges if 5 <= len(edges) <= 81 else np.linspace(values.min(), values.max(), min(max(len(edges), 6), 81))
+    # Freedman and Diaconis's bins are too wide where groups lie apart, for then the quartiles do.
+    n = max(len(np.histogram_bin_edges(values, bins="fd")) - 1, round(np.sqrt(len(values))))
+    return np.linspace(values.min(), values.max(), min(n, 80) + 1)
 
 
 def _span(values: Array, n: int = _GRID) -> Array:
@@ -225,12 +227,12 @@ def plot_predictive(
         grid = canvas(axes, rows, columns, (7.4 if columns > 1 else 6.4, 2.9 if rows == 1 else 2.1 * rows + 0.4))
         for ax, j in zip(grid.ravel(), features, strict=False):
             frame, values = frames[j], view.values[:, j]
-            ax.hist(values, bins=_bins(values), density=True, color=MUTED, alpha=0.25, linewidth=0, label="data")
+            ax.hist(values, bins=_bins(values), density=True, histtype="stepfilled", color=MUTED, alpha=0.25, linewidth=0, label="data")
             ax.fill_between(frame["x"], frame["lb"], frame["ub"], color=cluster_style(0)["color"], alpha=0.3,
                             linewidth=0, label="posterior, 89% band")  # fmt: skip
             ax.plot(frame["x"], frame["mean"], color=cluster_style(0)["color"], label="posterior predictive")
             ax.plot(frame["x"], frame["em"], label="EM plug-in", **EM_STYLE)
-            ax.plot(values, np.zeros(len(values)), "|", color=INK, alpha=0.35, markersize=4, rasterized=len(values) > 300)
+            _rug(ax, values)
             ax.set_ylim(bottom=0)
             ax.set_xlabel(plain(view.columns[j]))
         for ax in grid.ravel()[len(features) :]:
@@ -240,6 +242,14 @@ def plot_predictive(
         handles, labels = grid[0, 0].get_legend_handles_labels()
         grid[0, 0].figure.legend(handles, labels, loc="outside upper center", ncols=4)
     return grid
+
+
+def _rug(ax: Any, values: Array) -> None:
+    """A tick for each distinct value, as one line with gaps."""
+    at = np.unique(values)
+    x = np.repeat(at, 3)
+    y = np.tile([0.0, 0.03, np.nan], len(at))
+    ax.plot(x, y, color=INK, linewidth=0.5, alpha=0.6, transform=ax.get_xaxis_transform(), rasterized=len(at) > DENSE)
 
 
 def plot_marginals(
@@ -314,7 +324,7 @@ def _densities_panel(ax: Any, values: Array, table: Any) -> None:
         style, row = cluster_style(k), table.iloc[k]
         low, high = np.quantile(values[:, k], (0.002, 0.998))
         if high > low:
-            at = np.linspace(low, high, 120)
+            at = np.linspace(low, high, 80)
             density = gaussian_kde(values[:, k])(at)
             # Scaled to one height: clusters of unlike precision would otherwise flatten each other.
             density /= density.max()

@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ..posterior.convert import view_of
+from ..mixture import draw_responsibilities
+from ..posterior.convert import PosteriorView, view_of
 from . import geometry
 from .style import DENSE, GRID, INK, MUTED, PALETTE, canvas, cluster_style, figure_style, plain
 
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["OPEN_BELOW", "open_rows", "plot_coclustering", "plot_memberships", "plot_uncertain_rows"]
+__all__ = ["LARGEST_MAP", "OPEN_BELOW", "open_rows", "plot_coclustering", "plot_memberships", "plot_uncertain_rows"]
 
 Array = NDArray[np.float64]
 Backend = Literal["matplotlib", "none"]
@@ -22,7 +23,7 @@ Backend = Literal["matplotlib", "none"]
 # A row is open if none of its clusters has at least this posterior probability.
 OPEN_BELOW = 0.9
 _NAMED = 12
-_LARGEST_MAP = 500
+LARGEST_MAP = 500
 
 
 def open_rows(memberships: xr.Dataset) -> NDArray[np.intp]:
@@ -77,7 +78,7 @@ def plot_memberships(
         grid = canvas(axes, 1, 1, (6.8, 3.2 if one else 4.6))
         ax = grid[0, 0]
         if one:
-            _probability_curves(ax, memberships, points[:, 0])
+            _probability_curves(ax, memberships, view)
             ax.set_xlabel(plain(view.columns[0]))
             ax.set_ylabel("posterior probability")
         else:
@@ -89,20 +90,24 @@ def plot_memberships(
     return grid
 
 
-def _probability_curves(ax: Any, memberships: xr.Dataset, x: Array) -> None:
-    order = np.argsort(x, kind="stable")
+def _probability_curves(ax: Any, memberships: xr.Dataset, view: PosteriorView) -> None:
+    """The probability of each cluster at every value, with its band, and the rows where they lie."""
+    x = view.values[:, 0]
+    low, high = x.min(), x.max()
+    at = np.linspace(low - 0.04 * (high - low), high + 0.04 * (high - low), 240)
+    (block,) = draw_responsibilities(geometry.thinned(view.draws, 1000), at[:, None], max_bytes=2**40)
+    mass = float(memberships.attrs.get("ci_prob", 0.89))
+    lower, upper = np.quantile(block.responsibilities, [(1 - mass) / 2, (1 + mass) / 2], axis=0)
     for k, cluster in enumerate(memberships["cluster"].values):
         style = cluster_style(k)
-        lower, middle, upper = (
-            memberships[name].sel(cluster=cluster).values[order]
-            for name in ("probability_lb", "probability", "probability_ub")
-        )
-        ax.fill_between(x[order], lower, upper, color=style["color"], alpha=0.2, linewidth=0)
+        ax.fill_between(at, lower[k], upper[k], color=style["color"], alpha=0.18, linewidth=0)
+        ax.plot(at, block.responsibilities[:, k].mean(0), color=style["color"], linestyle=style["linestyle"])
+        rows = memberships["assignment"].values == cluster
         ax.plot(
-            x[order], middle, color=style["color"], linestyle=style["linestyle"], marker=style["marker"],
-            markersize=3, markeredgewidth=0, label=f"cluster {cluster}", rasterized=len(x) > DENSE,
+            x[rows], memberships["probability"].sel(cluster=cluster).values[rows], linestyle="none", color=style["color"],
+            marker=style["marker"], markersize=4, markeredgewidth=0, label=f"cluster {cluster}", rasterized=len(x) > DENSE,
         )  # fmt: skip
-    ax.set_ylim(-0.02, 1.02)
+    ax.set_ylim(-0.02, 1.04)
 
 
 def _map(ax: Any, frame: Any, clusters: list[Any]) -> None:
@@ -267,8 +272,8 @@ def _ordered(coclustering: xr.DataArray, consensus: Any) -> xr.DataArray:
         own = labels == label
         company[own] = matrix[np.ix_(own, own)].mean(1)
     order = np.lexsort((-company, labels))
-    if len(order) > _LARGEST_MAP:
-        order = order[np.linspace(0, len(order) - 1, _LARGEST_MAP).round().astype(int)]
+    if len(order) > LARGEST_MAP:
+        order = order[np.linspace(0, len(order) - 1, LARGEST_MAP).round().astype(int)]
     drawn = coclustering.isel(obs_id=order, obs_id_bis=order)
     return drawn.assign_coords(label=("obs_id", labels[order]))
 

@@ -65,6 +65,7 @@ _RC: dict[str, Any] = {
     "legend.frameon": False,
     "legend.fontsize": 8,
     "lines.linewidth": 1.2,
+    "path.simplify_threshold": 0.2,
     "image.interpolation": "nearest",
     "svg.fonttype": "none",
     "svg.hashsalt": "bayesgmm",

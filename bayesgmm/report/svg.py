@@ -20,45 +20,80 @@ _VARIABLES = {INK: "var(--ink)", MUTED: "var(--axis)", GRID: "var(--grid)"} | {
     colour: f"var(--cluster-{k})" for k, colour in enumerate(PALETTE)
 }
 _COLOUR = re.compile("|".join(_VARIABLES))
-_STYLE = re.compile(r'style="[^"]*"')
+_TAG = re.compile(r"<[^>]*>")
 _ID = re.compile(r' id="([^"]*)"')
+_REFERENCE = re.compile(r'(url\(#|href="#)([^)"]*)')
+_NUMBER = re.compile(r"-?\d+\.\d{3,}(?![\de])")
+_GEOMETRY = re.compile(r' (d|x|y|transform)="([^"]*)"')
+_FAMILY = re.compile(r"; font-family: [^;\"]*")
 
 
-def inline(figure: Figure, name: str, title: str, description: str) -> Markup:
+def inline(figure: Figure, prefix: str, title: str, description: str) -> Markup:
     """Draw a figure as an SVG element.
 
     Parameters
     ----------
     figure : Figure
-    name : str
-        Prefix of the ids, unique on the page.
+    prefix : str
+        Of the ids and classes; unique on the page.
     title, description : str
         What a screen reader says of it.
     """
     buffer = io.StringIO()
     with figure_style(), warnings.catch_warnings():
         # The page's own fonts draw the text; that the measuring font lacks a glyph changes nothing there.
-        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
         figure.savefig(buffer, format="svg", transparent=True, dpi=140, metadata={"Date": None, "Creator": None})
     text = buffer.getvalue()
-    text = text[text.index("<svg") :]
-    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    text = re.sub(r"<metadata>.*?</metadata>", "", text[text.index("<svg") :], flags=re.DOTALL)
     head, body = text.split(">", 1)
     box = re.search(r'viewBox="([^"]*)"', head)
     assert box is not None
+    body = _compact(_own_ids(body, prefix))
+    body, rules = _classes(body, prefix)
     width = float(box[1].split()[2])
-    body = _own_ids(body, name).replace("xlink:href", "href")
-    body = _STYLE.sub(lambda m: _COLOUR.sub(lambda c: _VARIABLES[c[0]], m[0]), body)
-    body = re.sub(r"\n\s*", "\n", body)
     return Markup(
-        f'<svg viewBox="{box[1]}" style="--width: {width:.0f}pt" role="img" aria-labelledby="{name}-title {name}-desc">'
-        f'<title id="{name}-title">{escape(title)}</title><desc id="{name}-desc">{escape(description)}</desc>{body}'
+        f'<svg viewBox="{box[1]}" style="--width: {width:.0f}pt" role="img" '
+        f'aria-labelledby="{prefix}-title {prefix}-desc"><title id="{prefix}-title">{escape(title)}</title>'
+        f'<desc id="{prefix}-desc">{escape(description)}</desc><style>{rules}</style>{body}'
     )
 
 
-def _own_ids(body: str, name: str) -> str:
-    """Drop the ids that nothing refers to; make the others the figure's own."""
-    used = set(re.findall(r'(?:url\(#|href="#)([^)"]*)', body))
-    # Text content cannot hold a raw quote-delimited attribute: the writer escapes < and > but ids are only in tags.
-    body = re.sub(r"<[^>]*>", lambda tag: _ID.sub(lambda m: f' id="{name}-{m[1]}"' if m[1] in used else "", tag[0]), body)
-    return re.sub(r"<[^>]*>", lambda tag: re.sub(r'(url\(#|href="#)', rf"\g<1>{name}-", tag[0]), body)
+def _own_ids(body: str, prefix: str) -> str:
+    """Drop the ids that nothing refers to; make the others the figure's own. Only tags are touched, never text."""
+    numbers: dict[str, str] = {}
+    for _, name in _REFERENCE.findall("".join(_TAG.findall(body))):
+        numbers.setdefault(name, f"{prefix}-{len(numbers)}")
+
+    def renamed(tag: re.Match[str]) -> str:
+        text = _ID.sub(lambda m: f' id="{numbers[m[1]]}"' if m[1] in numbers else "", tag[0])
+        text = _REFERENCE.sub(lambda m: m[1] + numbers[m[2]], text)
+        return text.replace("xlink:href", "href")
+
+    return _TAG.sub(renamed, body)
+
+
+def _compact(body: str) -> str:
+    """Two decimals are a hundredth of a point; line breaks and repeated commands in paths say nothing."""
+
+    def rounded(m: re.Match[str]) -> str:
+        value = _NUMBER.sub(lambda n: f"{float(n[0]):.2f}".rstrip("0").rstrip("."), m[2])
+        if m[1] == "transform" and value.startswith("rotate(-0 "):
+            return ""
+        if m[1] == "d":
+            value = re.sub(r"\s*([A-Za-z])\s*", r"\1", value.strip())
+        return f' {m[1]}="{value}"'
+
+    return re.sub(r">\s*\n\s*", ">", _TAG.sub(lambda tag: _GEOMETRY.sub(rounded, tag[0]), body))
+
+
+def _classes(body: str, prefix: str) -> tuple[str, str]:
+    """Styles, which repeat, as classes; the interface's colours as variables of the page; the page's fonts."""
+    names: dict[str, str] = {}
+
+    def named(m: re.Match[str]) -> str:
+        style = _COLOUR.sub(lambda c: _VARIABLES[c[0]], _FAMILY.sub("", m[1]))
+        return f' class="{names.setdefault(style, f"{prefix}{len(names)}")}"'
+
+    body = _TAG.sub(lambda tag: re.sub(r' style="([^"]*)"', named, tag[0]), body)
+    return body, "".join(f".{name}{{{style}}}" for style, name in names.items())

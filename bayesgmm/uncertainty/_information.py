@@ -92,10 +92,13 @@ def standard_errors(mixture: Mixture, values: Array, scaling: Scaling) -> Standa
     scaling : Scaling
         To the scale on which the computation is done.
     """
+    k, d = mixture.means.shape
+    nothing = StandardErrors(np.full(k, np.nan), np.full((k, d), np.nan), np.full((k, d, d), np.nan))
+    if not mixture.weights.min() > 0:
+        return nothing  # on the edge of the parameter space
     standard = mixture.standardised(scaling)
     design = Design.of(scaling.standardise(values), mixture.structure)
     layout = _Layout(standard)
-    k, d = standard.means.shape
     size = k - 1 + k * d + len(layout.distinct[0])
     with single_threaded_blas():
         columns = []
@@ -108,7 +111,6 @@ def standard_errors(mixture: Mixture, values: Array, scaling: Scaling) -> Standa
     information = 0.5 * (information + information.T)
     spread = np.sqrt(np.maximum(np.diagonal(information), 1e-300))
     correlation = information / spread / spread[:, None]
-    nothing = StandardErrors(np.full(k, np.nan), np.full((k, d), np.nan), np.full((k, d, d), np.nan))
     if not np.isfinite(correlation).all() or np.linalg.eigvalsh(correlation)[0] < 1e-10:
         return nothing
     covariance = np.linalg.inv(correlation) / spread / spread[:, None]

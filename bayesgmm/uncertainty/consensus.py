@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ..mixture import Mixture, draw_responsibilities, responsibilities
 from ..posterior.convert import view_of
+from ..progress import progress_display
 from ..tables import InputError
 from ._partitions import LOSSES, PartitionLoss, descend, distances
 from ._rows import ScoredRows, check_mass, obs_index, training_rows
@@ -82,6 +83,8 @@ class Consensus:
             f"  expected loss   {self.expected_loss:.4f}, over {self.n_draws} sampled partitions",
             f"  credible ball   {100 * self.ci_prob:g}% of them are within {self.radius:.4f}",
         ]
+        if self.n_clusters == 1:
+            lines.append("                  all rows together lose least: memberships are too uncertain for a split to pay")
         for name, row in self.bound_table.iterrows():
             count = int(row["n_clusters"])
             lines.append(
@@ -126,6 +129,7 @@ def consensus(
     max_clusters: int | None = None,
     max_draws: int = _MAX_DRAWS,
     random_seed: int = 0,
+    progressbar: bool = False,
 ) -> Consensus:
     """The one partition that loses least, on average over the posterior, and how far the others are from it.
 
@@ -147,6 +151,7 @@ def consensus(
     max_draws : int
         Sampled partitions, spread evenly over the draws.
     random_seed : int
+    progressbar : bool
 
     Returns
     -------
@@ -176,13 +181,18 @@ def consensus(
     chosen = np.linspace(0, rows.n_draws - 1, kept).round().astype(int)
     by_row = draw_partitions(rows.draws[chosen], rows.values, rng)
     function = LOSSES[loss](n)
-    labels, expected = best_partition(rows, by_row, max_clusters or k, function, rng)
+    labels, expected = best_partition(rows, by_row, max_clusters or k, function, rng, progressbar)
     labels = _numbered(labels, by_row, k)
     return _with_ball(labels, expected, by_row, k, function, ci_prob, rows.obs_id)
 
 
 def best_partition(
-    rows: ScoredRows, by_row: Labels, max_clusters: int, loss: PartitionLoss, rng: np.random.Generator
+    rows: ScoredRows,
+    by_row: Labels,
+    max_clusters: int,
+    loss: PartitionLoss,
+    rng: np.random.Generator,
+    progressbar: bool = False,
 ) -> tuple[Labels, float]:
     """The partition (N,) of least mean loss that the search finds, and that loss."""
     n, n_draws = by_row.shape
@@ -200,10 +210,14 @@ def best_partition(
     # Comparing candidates on some of the draws is enough: the search itself uses all.
     values = [float(distances(c, draws[picked], k, loss).mean()) for c in candidates]
     best: tuple[Labels, float] = (candidates[0], np.inf)
-    for at in sorted({0, 2, *np.argsort(values)[:_STARTS].tolist()}):
-        labels, value = descend(candidates[at], by_row, k, max_clusters, loss, rng)
-        if value < best[1] - 1e-12:
-            best = (labels, value)
+    starts = sorted({0, 2, *np.argsort(values)[:_STARTS].tolist()})
+    with progress_display(progressbar) as display:
+        task = display.add_task("Consensus", total=len(starts), detail="starts")
+        for at in starts:
+            labels, value = descend(candidates[at], by_row, k, max_clusters, loss, rng)
+            if value < best[1] - 1e-12:
+                best = (labels, value)
+            display.advance(task)
     return best
 
 

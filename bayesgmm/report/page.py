@@ -1,0 +1,112 @@
+"""The report: one page that stands alone, rendered from the findings."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+from markupsafe import Markup
+
+from . import sections
+from .figures import figures
+from .words import answer, interval_words, model_words
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+    from .findings import Findings
+
+__all__ = ["render_report"]
+
+# What each verdict looks like; the word is always there as well.
+_TONES = {"converged": "good", "label switching": "good", "multimodal": "bad", "not converged": "bad", "degenerate": "bad"}
+_MARKS = {"good": "✓", "bad": "✕", "plain": "•"}
+
+
+def render_report(findings: Findings) -> str:
+    """Render the report.
+
+    Parameters
+    ----------
+    findings : Findings
+
+    Returns
+    -------
+    str
+        A complete HTML page that refers to nothing outside itself. Names and values from the data are escaped wherever
+        they stand, and the page's own policy lets no other script run and no request leave.
+    """
+    script = _part("report.js")
+    k, structure = findings.headline.split(" ", 1)
+    provenance = findings.provenance
+    page = _environment().get_template("report.html.j2")
+    return page.render(
+        f=findings,
+        answer=answer(findings),
+        model=model_words(int(k), structure),
+        figures=figures(findings),
+        tables=_tables(findings),
+        intervals=interval_words(findings.memberships.attrs),
+        contrast_lines=_lines(findings.contrast.summary),
+        kmeans_lines=_lines(findings.kmeans.summary),
+        command=_command(provenance),
+        provenance=list(sections.provenance_items(provenance)),
+        style=Markup(_part("report.css")),
+        script=Markup(script),
+        # The policy names this one script by its hash: text from the data cannot become another.
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+    )
+
+
+def _tables(findings: Findings) -> dict[str, Any]:
+    several = findings.memberships.sizes["cluster"] > 1
+    return {
+        "criteria": sections.criteria(findings),
+        "comparison": sections.comparison(findings),
+        "components": sections.components(findings),
+        "rows": sections.row_table(findings) if several else None,
+        "consensus": sections.consensus_bounds(findings) if several else None,
+        "parameters": sections.parameters(findings),
+        "contrast_rows": sections.contrast_rows(findings) if several else None,
+        "prediction": sections.prediction(findings),
+        "kmeans": sections.kmeans_centres(findings),
+        "kmeans_rows": sections.kmeans_rows(findings) if several else None,
+        "diagnoses": sections.diagnoses(findings),
+        "label_free": sections.label_free_table(findings),
+        "checks": sections.checks(findings),
+    }
+
+
+def _lines(summary: str) -> list[str]:
+    """A summary's sentences without its title."""
+    return [line.strip() for line in str(summary).splitlines()[1:] if line.strip()]
+
+
+def _command(provenance: dict[str, Any]) -> str:
+    settings = provenance.get("settings")
+    inner = settings.get("command") if isinstance(settings, dict) else None
+    return str(provenance.get("command") or inner or "")
+
+
+def _tone(verdict: str) -> str:
+    return _TONES.get(verdict, "plain")
+
+
+@cache
+def _part(name: str) -> str:
+    return files(__package__).joinpath("templates", name).read_text("utf-8")
+
+
+@cache
+def _environment() -> Environment:
+    from jinja2 import Environment, FunctionLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FunctionLoader(_part), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters["tone"] = _tone
+    environment.filters["mark"] = lambda verdict: _MARKS[_tone(verdict)]
+    return environment

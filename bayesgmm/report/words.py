@@ -1,0 +1,194 @@
+"""The answer in words: how many components, how sure, which rows are open, what EM alone would have said, what next."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .numbers import count, probability, spelled
+from .plots_rows import OPEN_BELOW, open_rows
+
+if TYPE_CHECKING:
+    from .findings import Findings
+
+__all__ = ["Answer", "answer", "interval_words", "model_words"]
+
+_SURE = 0.95
+_LIKELY = 0.8
+_NAMED = 12
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the report opens with.
+
+    Attributes
+    ----------
+    sound : bool
+        Whether the headline model's verdict allows it to be told as fact.
+    headline : str
+    sure : tuple of str
+        How sure the number of components is.
+    rows : str
+        About the open rows.
+    open_labels : tuple of str
+        Their names, the most uncertain first, at most twelve.
+    n_open : int
+    em_alone : tuple of str
+    next_steps : tuple of str
+    """
+
+    sound: bool
+    headline: str
+    sure: tuple[str, ...]
+    rows: str
+    open_labels: tuple[str, ...]
+    n_open: int
+    em_alone: tuple[str, ...]
+    next_steps: tuple[str, ...]
+
+
+def model_words(n_components: int, covariance_type: str) -> str:
+    """A model's name: "two components with full covariance"."""
+    return f"{count(n_components, 'component')} with {covariance_type} covariance"
+
+
+def interval_words(attrs: Any, default: float = 0.89) -> str:
+    """Mass and kind of the intervals that a result carries: "89% equal-tailed intervals"."""
+    mass = float(attrs.get("ci_prob", default))
+    return f"{100 * mass:g}% {attrs.get('interval', 'equal-tailed')} intervals"
+
+
+def answer(findings: Findings) -> Answer:
+    """Draw it from the findings."""
+    sound = bool(findings.diagnosis.ok)
+    labels = findings.memberships["obs_id"].values
+    which = open_rows(findings.memberships)
+    return Answer(
+        sound,
+        _headline(findings, sound),
+        _sure(findings),
+        _rows(findings, len(which), sound),
+        tuple(str(v) for v in labels[which[:_NAMED]]),
+        len(which),
+        _em_alone(findings),
+        _next_steps(findings, len(which), sound),
+    )
+
+
+def _split(key: str) -> tuple[int, str]:
+    k, name = key.split(" ", 1)
+    return int(k), name
+
+
+def _headline(findings: Findings, sound: bool) -> str:
+    k, name = _split(findings.headline)
+    if not sound:
+        return (
+            f"No conclusion yet. The model that looks best has {model_words(k, name)}, but its posterior sample is "
+            f"“{findings.diagnosis.verdict}”."
+        )
+    p = _probability(findings)
+    if findings.rivals and not p > _SURE:
+        support = "are favoured, not settled" if k > 1 else "is favoured, not settled"
+    else:
+        support = "describe these data best" if k > 1 else "describes these data best"
+    text = model_words(k, name)
+    return f"{text[0].upper()}{text[1:]} {support}."
+
+
+def _probability(findings: Findings) -> float:
+    table = findings.comparison
+    return float(table.loc[findings.headline, "p_k"]) if "p_k" in table and findings.headline in table.index else np.nan
+
+
+def _sure(findings: Findings) -> tuple[str, ...]:
+    sentences = []
+    p = _probability(findings)
+    if np.isfinite(p):
+        grade = "near certain" if p > _SURE else "likely" if p > _LIKELY else "uncertain"
+        sentences.append(
+            f"Among the {spelled(len(findings.comparison))} sampled models, given equal chances beforehand, it has "
+            f"posterior probability {probability(p)}: {grade}."
+        )
+    said = str(findings.comparison.attrs.get("sentence", "")).strip()
+    if said:
+        sentences.append(said)
+    if findings.rivals:
+        names = [model_words(*_split(key)) for key in findings.rivals]
+        listed = names[0] if len(names) == 1 else ", ".join(names[:-1]) + " and " + names[-1]
+        sentences.append(f"Not ruled out: {listed}.")
+    else:
+        sentences.append("No other sampled model comes close.")
+    unsound = [key for key, d in findings.diagnoses.items() if not d.ok and key != findings.headline]
+    if unsound:
+        sentences.append(
+            f"The samples of {', '.join(unsound)} are not reliable (see Diagnostics), so that their place in the comparison "
+            "is provisional."
+        )
+    return tuple(sentences)
+
+
+def _rows(findings: Findings, n_open: int, sound: bool) -> str:
+    n = findings.memberships.sizes["obs_id"]
+    if findings.memberships.sizes["cluster"] == 1:
+        return "With one component there is no membership to be unsure of."
+    lead = "" if sound else "As far as this sample can be read: "
+    if n_open == 0:
+        text = f"every one of the {n} rows belongs to its cluster with probability {OPEN_BELOW:g} or more."
+    else:
+        verb = "is" if n_open == 1 else "are"
+        text = (
+            f"of {n} rows, {count(n_open, 'row').split()[0]} {verb} open: no cluster has probability {OPEN_BELOW:g} or more."
+        )
+    return lead + (text if lead else text[0].upper() + text[1:])
+
+
+def _em_alone(findings: Findings) -> tuple[str, ...]:
+    sentences = []
+    best = findings.grid.best_cell("bic")
+    headline = _split(findings.headline)
+    if best != headline:
+        sentences.append(
+            f"By BIC alone, EM would have reported {model_words(*best)}, not {model_words(*headline)}."
+        )
+    # The contrast's last sentence says it; those before it have their own section.
+    told = [line for line in str(findings.contrast.summary).splitlines() if line.strip()]
+    if told:
+        sentences.append(told[-1])
+    return tuple(sentences)
+
+
+def _next_steps(findings: Findings, n_open: int, sound: bool) -> tuple[str, ...]:
+    steps = []
+    if not sound:
+        steps.append(f"First mend the sample: {findings.diagnosis.remedy}.")
+    if findings.rivals and sound:
+        steps.append("Repeat what you conclude under the models not ruled out, and report where it changes.")
+    if n_open:
+        steps.append(
+            f"Carry the probabilities of the {'row' if n_open == 1 else f'{n_open} rows'} left open forward "
+            "(memberships.csv has all) instead of one label for each."
+        )
+    high_k = _high_k(findings)
+    if high_k:
+        steps.append(
+            f"Check {count(high_k, 'row')} on which the leave-one-out estimate of the headline model leans too heavily "
+            "(Pareto k above 0.7): outliers, or a component that stands on few rows."
+        )
+    outside = int((~findings.contrast.parameters["inside"].astype(bool)).sum())
+    if outside and sound:
+        steps.append("Quote the posterior's means and intervals, not EM's point estimates, where the two part.")
+    if not steps:
+        steps.append("Use the posterior's intervals when you quote a weight, a mean or a spread; nothing else is called for.")
+    return tuple(steps)
+
+
+def _high_k(findings: Findings) -> int:
+    table = findings.comparison
+    if "n_high_k" not in table or findings.headline not in table.index:
+        return 0
+    value = table.loc[findings.headline, "n_high_k"]
+    return 0 if value is None or np.isnan(value) else int(value)

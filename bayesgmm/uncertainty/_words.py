@@ -1,0 +1,157 @@
+"""Contrasts in words: what a reader who had only the point answer would have got wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["contrast_in_words", "named_rows", "plural"]
+
+SOUND = ("converged", "label switching")
+
+
+def plural(count: int, noun: str) -> str:
+    """A count with its noun."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def named_rows(labels: Sequence[Any], most: int = 5) -> str:
+    """Some row labels, and how many more there are."""
+    shown = ", ".join(str(label) for label in labels[:most])
+    rest = f" and {len(labels) - most:,} more" if len(labels) > most else ""
+    return f"row{'s' if len(labels) > 1 else ''} {shown}{rest}"
+
+
+def contrast_in_words(
+    parameters: pd.DataFrame,
+    memberships: pd.DataFrame,
+    prediction: pd.DataFrame,
+    verdict: str,
+    ci_prob: float,
+    certain: float,
+    covariance_type: str,
+    n_components: int,
+) -> str:
+    """The summary of `Contrast`, from its tables."""
+    n = len(memberships)
+    title = f"EM against the posterior: {covariance_type}, {plural(n_components, 'component')}, {plural(n, 'row')}"
+    lines = [title]
+    if verdict not in SOUND:
+        lines.append(
+            f"The posterior's verdict is '{verdict}': what follows is not to be taken as fact; see bayesgmm.diagnose."
+        )
+    lines += [
+        _parameters(parameters, ci_prob),
+        _memberships(memberships, ci_prob, certain),
+        _prediction(prediction),
+        _verdict_on_em(parameters, memberships, prediction, certain),
+    ]
+    return "\n".join(lines)
+
+
+def _parameters(table: pd.DataFrame, ci_prob: float) -> str:
+    out = table[~table["inside"]]
+    mass = f"{100 * ci_prob:g}%"
+    if len(out):
+        first = out["z"].abs().idxmax()
+        row = table.loc[first]
+        told = (
+            f"{len(out)} of {len(table)} EM estimates lie outside the posterior's {mass} interval, farthest {first}: "
+            f"EM {row['em']:.4g}, posterior {row['mean']:.4g} [{row['lb']:.4g}, {row['ub']:.4g}]"
+        )
+    else:
+        first = table["z"].abs().idxmax()
+        told = (
+            f"all {len(table)} EM estimates lie inside the posterior's {mass} intervals; farthest from the mean is "
+            f"{first}, by {abs(table.loc[first, 'z']):.2f} sd"
+        )
+    varying = table[table["sd"] > 0]
+    ratio = (varying["em_se"] / varying["sd"]).to_numpy()
+    if not len(varying):
+        return f"Parameters: {told}."
+    if np.isnan(ratio).any():
+        return f"Parameters: {told}. EM has no standard errors here: its information matrix is not positive definite."
+    low = int((ratio < 1).sum())
+    return (
+        f"Parameters: {told}. EM's standard errors are {np.median(ratio):.2f} times the posterior's sd (median), smaller "
+        f"for {low} of {ratio.size}."
+    )
+
+
+def _memberships(table: pd.DataFrame, ci_prob: float, certain: float) -> str:
+    widest = table["total_variation"].idxmax()
+    row = table.loc[widest]
+    sure = int((table["em_probability"] >= certain).sum())
+    doubted = table[table["em_certain_posterior_not"]]
+    flips = table.index[table["flips"]].tolist()
+    wrong = {
+        "EM": float((1 - table["em_probability"]).sum()),
+        "posterior": float((1 - _modal(table)).sum()),
+    }
+    told = (
+        f"Memberships: the two differ most for row {widest} (EM {row['em_probability']:.3f}, posterior "
+        f"{row['posterior_probability']:.3f} [{row['lb']:.3f}, {row['ub']:.3f}] for cluster {int(row['em_assignment'])}; "
+        f"total variation {row['total_variation']:.3f}, on average {table['total_variation'].mean():.4f}). "
+    )
+    told += (
+        f"{plural(len(flips), 'row')} would change cluster ({named_rows(flips)}). "
+        if flips
+        else "No row changes cluster. "
+    )
+    told += f"EM calls {sure:,} of {plural(len(table), 'row')} certain (probability at least {certain:g}); "
+    told += (
+        f"for {len(doubted):,} of them the posterior's {100 * ci_prob:g}% interval reaches below that "
+        f"({named_rows(doubted['lb'].sort_values().index.tolist())})."
+        if len(doubted)
+        else "the posterior agrees on all of them."
+    )
+    return (
+        f"{told} If each row goes to its most probable cluster, EM expects {wrong['EM']:.2f} rows in the wrong one, the "
+        f"posterior {wrong['posterior']:.2f}."
+    )
+
+
+def _modal(table: pd.DataFrame) -> Any:
+    """Posterior probability of the posterior's own assignment."""
+    return table["posterior_modal_probability"].to_numpy()
+
+
+def _prediction(table: pd.DataFrame) -> str:
+    parts = []
+    for name, row in table.iterrows():
+        better = "higher" if row["difference"] > 0 else "lower"
+        parts.append(
+            f"{name} ({int(row['n_rows']):,} rows) the log score of EM's point is {row['em']:.2f}, that of the posterior "
+            f"predictive density {row['posterior']:.2f}: {abs(row['difference']):.2f} {better} (se {row['se']:.2f})"
+        )
+    note = ""
+    if len(table) == 1:
+        note = ". In sample both look better than they are; holdout= or folds= compare them on rows that neither has seen"
+    return "Prediction: " + "; ".join(parts) + note + "."
+
+
+def _verdict_on_em(
+    parameters: pd.DataFrame, memberships: pd.DataFrame, prediction: pd.DataFrame, certain: float
+) -> str:
+    """One sentence on what EM alone would have got wrong."""
+    wrong = []
+    doubted, flips = int(memberships["em_certain_posterior_not"].sum()), int(memberships["flips"].sum())
+    outside = int((~parameters["inside"]).sum())
+    if doubted:
+        wrong.append(f"taken {plural(doubted, 'row')} for certain that the data leave open")
+    if flips:
+        wrong.append(f"put {plural(flips, 'row')} in another cluster")
+    if outside:
+        wrong.append(f"reported {plural(outside, 'parameter')} at values that the posterior finds unlikely")
+    unseen = prediction[prediction.index != "in sample"]
+    if len(unseen) and (unseen["difference"] > 2 * unseen["se"]).any():
+        wrong.append("predicted new rows worse")
+    if not wrong:
+        return "A reader who had only EM would have got nothing of this wrong, but would not have known it."
+    listed = wrong[0] if len(wrong) == 1 else ", ".join(wrong[:-1]) + " and " + wrong[-1]
+    return f"A reader who had only EM would have {listed}."

@@ -1,0 +1,36 @@
+# mclust, called from outside: one command per line on standard input, one answer per line on standard output.
+#
+#   data FILE N D            read N x D doubles, column by column
+#   labels FILE              read N integers: the partition from which iterations start
+#   iterate MODEL ITERATIONS G    seconds of that many EM iterations, and the log likelihood after them
+#   default MODEL G          seconds of Mclust() with G components and that model by default settings, and log likelihood
+suppressPackageStartupMessages(library(mclust))
+cat(as.character(packageVersion("mclust")), "\n", sep = "")
+flush(stdout())
+input <- file("stdin", open = "r")
+while (length(line <- readLines(input, n = 1)) > 0) {
+  word <- strsplit(line, " ")[[1]]
+  answer <- tryCatch({
+    if (word[1] == "data") {
+      n <- as.integer(word[3]); d <- as.integer(word[4])
+      x <- matrix(readBin(word[2], "double", n * d), n, d)
+      if (d == 1) x <- as.vector(x)
+      "ok"
+    } else if (word[1] == "labels") {
+      labels <- readBin(word[2], "integer", NROW(x))
+      "ok"
+    } else if (word[1] == "iterate") {
+      z <- unmap(labels, groups = seq_len(as.integer(word[4])))
+      control <- emControl(tol = c(0, 0), itmax = rep(as.integer(word[3]), 2))
+      seconds <- system.time(fit <- me(x, word[2], z, control = control, warn = FALSE))[["elapsed"]]
+      sprintf("%.6f %.10g", seconds, fit$loglik)
+    } else if (word[1] == "default") {
+      seconds <- system.time(
+        fit <- Mclust(x, G = as.integer(word[3]), modelNames = word[2], verbose = FALSE)
+      )[["elapsed"]]
+      sprintf("%.6f %.10g", seconds, if (is.null(fit)) NA else fit$loglik)
+    } else "unknown command"
+  }, error = function(e) paste("error", gsub("\n", " ", conditionMessage(e))))
+  cat(answer, "\n", sep = "")
+  flush(stdout())
+}
