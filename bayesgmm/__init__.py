@@ -36,6 +36,15 @@ _HOME = {
     "em_vs_posterior": "uncertainty.contrast",
     "kmeans_contrast": "uncertainty.kmeans",
     "predictive_checks": "uncertainty.predictive_checks",
+    "plot_coclustering": "report.plots_rows",
+    "plot_contrast": "report.plots_checks",
+    "plot_criteria": "report.plots_checks",
+    "plot_marginals": "report.plots_model",
+    "plot_memberships": "report.plots_rows",
+    "plot_pairs": "report.plots_model",
+    "plot_predictive": "report.plots_model",
+    "plot_uncertain_rows": "report.plots_rows",
+    "plot_verdict": "report.plots_checks",
     "analyze": "analysis",
     "Analysis": "analysis",
     "load_analysis": "analysis",
@@ -49,6 +58,9 @@ if TYPE_CHECKING:
     from .posterior import HalfNormalScale, InverseGammaScale, LogNormalScale, Priors
     from .posterior.model import build_model
     from .posterior.sampling import sample_posterior
+    from .report.plots_checks import plot_contrast, plot_criteria, plot_verdict
+    from .report.plots_model import plot_marginals, plot_pairs, plot_predictive
+    from .report.plots_rows import plot_coclustering, plot_memberships, plot_uncertain_rows
     from .tables import InputError, list_datasets, load_dataset
     from .uncertainty.coclustering import coclustering
     from .uncertainty.comparison import compare

@@ -41,6 +41,7 @@ _BIC_MARGIN = 10.0
 # Probability or ELPD difference (in standard errors) within which another model remains a rival.
 _RIVAL_PROBABILITY = 0.05
 _RIVAL_ERRORS = 2.0
+_LONGER, _LONGER_TUNE = 4, 1000
 _LIBRARIES = ("bayesgmm", "numpy", "scipy", "numba", "nutpie", "arviz", "xarray", "scikit-learn", "pymc")
 
 
@@ -137,6 +138,26 @@ def choose_headline(
     return headline, rivals, why
 
 
+def sampled_until_settled(
+    wanted: list[Problem], grid: Grid, *, draws: int, **settings: Any
+) -> tuple[dict[str, xr.DataTree], dict[str, Diagnosis]]:
+    """Sample every model; those whose chains have not settled once more, with more tuning and four times the draws.
+
+    The longer run is thinned to the draws asked for, so that models stay comparable; a model that still has not settled
+    keeps its verdict.
+    """
+    em = {p.key: grid.fits[p.n_components, p.structure.name] for p in wanted}
+    posteriors = sample_many(wanted, draws=draws, em=em, **settings)
+    diagnoses = {key: diagnose(post) for key, post in posteriors.items()}
+    again = [p for p in wanted if diagnoses[p.key].verdict == "not converged"]
+    if again:
+        longer = sample_many(again, draws=_LONGER * draws, tune=_LONGER_TUNE, thin=_LONGER, em=em, **settings)
+        for key, post in longer.items():
+            verdict = diagnose(post)
+            posteriors[key], diagnoses[key] = post, verdict
+    return posteriors, diagnoses
+
+
 def provenance_of(table: Table, settings: dict[str, Any], priors: Priors, seconds: float) -> dict[str, Any]:
     """Versions, settings, priors and the data's fingerprint."""
     versions = {}
@@ -184,7 +205,7 @@ def concluded(
         memberships=memberships(post),
         consensus=consensus(post, random_seed=seed),
         contrast=em_vs_posterior(grid[int(k), name], post),
-        kmeans=kmeans_contrast(post, random_state=seed),
+        kmeans=kmeans_contrast(post, random_seed=seed),
         checks=predictive_checks(post, random_seed=seed),
         provenance=provenance,
     )
@@ -244,16 +265,9 @@ def analyze(
     grid = fit_grid(table, ks, names, random_state=random_seed, progressbar=progressbar)
     cells, why = chosen_cells(grid, posterior)
     wanted = [problems[cell] for cell in cells]
-    posteriors = sample_many(
-        wanted,
-        draws=draws,
-        chains=chains,
-        cores=cores,
-        random_seed=random_seed,
-        progressbar=progressbar,
-        em={p.key: grid.fits[p.n_components, p.structure.name] for p in wanted},
+    posteriors, diagnoses = sampled_until_settled(
+        wanted, grid, draws=draws, chains=chains, cores=cores, random_seed=random_seed, progressbar=progressbar
     )
-    diagnoses = {key: diagnose(post) for key, post in posteriors.items()}
     comparison = compare(posteriors, grid=grid, progressbar=progressbar, random_seed=random_seed)
     settings = {
         "n_components": ks,

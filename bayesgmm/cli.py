@@ -325,6 +325,8 @@ def main() -> None:
         _fail(f"{message}: see bayesgmm --help", 2)
     except KeyboardInterrupt:
         _fail("interrupted", 130)
+    if code == 130:  # typer's own answer to an interrupt
+        _fail("interrupted", 130)
     raise SystemExit(code if isinstance(code, int) else 0)
 
 

@@ -155,7 +155,7 @@ def _auto_starts(n_components: int, design: Design) -> int:
 def _searched(prepared: Prepared, rng: np.random.Generator, n_components: int) -> tuple[Design, Rows]:
     """The rows to search on: all, or a random part."""
     design = prepared.design
-    limit = max(_SEARCH_ROWS, 40 * n_components * (design.n_features + 1))
+    limit = max(_SEARCH_ROWS, 15 * n_components * (design.n_features + 1))
     if design.n_rows > limit:
         design = design.subset(np.sort(rng.choice(design.n_rows, limit, replace=False)))
     return design, Rows(design.values, design.row_weight if design.row_weight.size else None)
@@ -249,9 +249,10 @@ def fit_prepared(
     if count:
         starts += make_starts(prepared.structure, rows, n_components, count, rng, init)
     collinear = collinear_columns(prepared) if ridge < _COLLINEAR else ()
-    # On many rows each optimum is clear-cut: where half the starts agree, moves find no other.
-    settled = 1.0 if design is prepared.design else 0.5
-    plan = Plan(tol, max_iter, ridge, singular=bool(collinear), settled=settled)
+    plan = Plan(tol, max_iter, ridge, singular=bool(collinear))
+    if design is not prepared.design:
+        # On many rows each optimum is clear-cut, and work costs more: where half the starts agree, no moves.
+        plan = replace(plan, settled=0.5, kept=5, candidates=6)
     if not moves or collinear:
         plan = plan.without_moves
     pool = explore(design, starts, plan, rng)

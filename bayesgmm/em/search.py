@@ -165,16 +165,29 @@ def _replaced(pool: Pool, which: list[int], run: Run, design: Design, plan: Plan
     return Pool.of(replace(merged, n_iter=n_iter), design, pool.n_starts, plan.tol)
 
 
-def finished(pool: Pool, which: list[int], design: Design, plan: Plan) -> Pool:
-    """The pool with the solutions ``which`` run until they converge."""
+def _longer(pool: Pool, which: list[int], design: Design, plan: Plan, max_iter: int) -> Pool:
+    """The pool with the solutions ``which`` run on, up to ``max_iter`` E-steps in all."""
     run = pool.run
-    which = [i for i in which if not (run.converged[i] or run.degenerate[i] or run.n_iter[i] >= plan.max_iter)]
+    which = [i for i in which if not (run.converged[i] or run.degenerate[i] or run.n_iter[i] >= max_iter)]
     if not which:
         return pool
-    index = np.array(which)
-    left = int(plan.max_iter - run.n_iter[index].max())
-    more = plan.run(design, run.mixture[index], max(left, 1))
+    left = max_iter - int(run.n_iter[which].max())
+    more = plan.run(design, run.mixture[np.array(which)], max(left, 1))
     return _replaced(pool, which, more, design, plan)
+
+
+def finished(pool: Pool, which: list[int], design: Design, plan: Plan) -> Pool:
+    """The pool with the solutions ``which`` run until nearly all converge, and the best one until it does.
+
+    A few starts creep along ridges for thousands of iterations; only the best is worth that.
+    """
+    pool = _longer(pool, which, design, plan, min(10 * plan.short, plan.max_iter))
+    for _ in range(len(pool.spurious)):
+        best, run = pool.best, pool.run
+        if run.converged[best] or run.degenerate[best] or run.n_iter[best] >= plan.max_iter:
+            break
+        pool = _longer(pool, [best], design, plan, plan.max_iter)
+    return pool
 
 
 def explore(design: Design, starts: list[Mixture], plan: Plan, rng: np.random.Generator) -> Pool:

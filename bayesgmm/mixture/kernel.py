@@ -29,7 +29,8 @@ _LN2_LOW = 1.90821492927058770002e-10
 _LOG2_E = 1.4426950408889634
 # Adding 1.5 * 2^52 rounds a double to an integer and leaves that integer in the low bits of its mantissa.
 _ROUND = 6755399441055744.0
-_SMALLEST = -708.0
+# exp(-600) is far below rounding, and its products with the data are still normal numbers: denormal ones are slow.
+_SMALLEST = -600.0
 _REASSOCIATE = {"contract", "reassoc", "nsz", "arcp"}
 
 
@@ -38,7 +39,7 @@ def exp_into(x, scratch):
     """Overwrite ``x`` (n,) with exp(x), for x <= 709; accurate to 2 ulp, vectorised by the compiler.
 
     libm's scalar ``exp`` is not vectorised by numba: this is the textbook reduction x = k ln 2 + r with the
-    Taylor polynomial of degree 13 on \\|r\\| <= ln(2)/2, written without a branch. Values below -708 are taken as -708.
+    Taylor polynomial of degree 13 on \\|r\\| <= ln(2)/2, written without a branch. Values below -600 are taken as -600.
     ``scratch`` (n,) is overwritten.
     """
     n = x.size

@@ -119,10 +119,10 @@ def sample_with_numpyro(
     """
     if find_spec("numpyro") is None:
         raise ImportError("sampler='numpyro' needs NumPyro, which is not installed: pip install numpyro")
-    # Imported before JAX makes its devices: PyMC asks for as many as there can be chains.
-    from pymc.sampling.jax import sample_numpyro_nuts
-
     import jax
+
+    # Before JAX makes its devices: on import, PyMC has it make one for each chain that there could be.
+    from pymc.sampling.jax import sample_numpyro_nuts
 
     parallel = cores > 1 and chains <= jax.local_device_count()
     with warnings.catch_warnings():

@@ -23,7 +23,15 @@ if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
-__all__ = ["MAX_LOG_LIKELIHOOD", "PosteriorView", "pointwise_log_likelihood", "to_datatree", "view_of"]
+__all__ = [
+    "MAX_LOG_LIKELIHOOD",
+    "PosteriorView",
+    "log_likelihood_group",
+    "pointwise_log_likelihood",
+    "priors_of",
+    "to_datatree",
+    "view_of",
+]
 
 Array = NDArray[np.float64]
 # Draws x rows kept as a group; beyond, `compare` computes what it needs in blocks.
@@ -163,11 +171,6 @@ def to_datatree(
         ),
     }
     keep = chains * n_draws * table.n_obs <= MAX_LOG_LIKELIHOOD if log_likelihood is None else log_likelihood
-    if keep:
-        pointwise = pointwise_log_likelihood(draws, table.values).reshape(*lead, -1)
-        groups["log_likelihood"] = xr.Dataset(
-            {"x": (("chain", "draw", "obs_id"), pointwise)}, coords={**axes, "obs_id": obs["obs_id"]}
-        )
     everything = {
         "inference_library": "bayesgmm",
         "inference_library_version": version("bayesgmm"),
@@ -182,7 +185,19 @@ def to_datatree(
     tree.attrs.update(everything)
     for group in ("posterior", "sample_stats"):
         tree[group].attrs.update(everything)
+    if keep:
+        tree["log_likelihood"] = xr.DataTree(log_likelihood_group(tree))
     return tree
+
+
+def log_likelihood_group(post: xr.DataTree) -> xr.Dataset:
+    """The group ``log_likelihood``: x (chain, draw, obs_id), from the draws and the data of the tree itself."""
+    import xarray as xr
+
+    view = view_of(post)
+    pointwise = pointwise_log_likelihood(view.draws, view.values).reshape(view.n_chains, view.n_draws, -1)
+    axes = {name: post["posterior"][name].values for name in ("chain", "draw")}
+    return xr.Dataset({"x": (("chain", "draw", "obs_id"), pointwise)}, coords={**axes, "obs_id": view.obs_id})
 
 
 def obs_labels(index: pd.Index) -> NDArray[Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,3 +34,10 @@ class Draws:
     sampler: str
     tune: int
     interrupted: bool = False
+
+    def thinned(self, step: int) -> Draws:
+        """Every ``step``-th draw of each chain."""
+        if step == 1:
+            return self
+        stats = {name: values[:, ::step] for name, values in self.stats.items()}
+        return replace(self, unconstrained=self.unconstrained[:, ::step], stats=stats)

@@ -47,7 +47,7 @@ _VERSION = int(sha256(b"".join(Path(source).read_bytes() for source in _SOURCES)
 
 def _as_inputs(inputs: Sequence[Any]) -> list[Variable]:
     """Eight tensors of the types that the compiled code reads."""
-    names = "weights, means, scales, correlation, rows, pairs, row_weight, scatter".split(", ")
+    names = ("weights", "means", "scales", "correlation", "rows", "pairs", "row_weight", "scatter")
     tensors = []
     for name, value, dtype, ndim in zip(names, inputs, _DTYPES, _NDIMS, strict=True):
         tensor = pt.as_tensor(value)
@@ -82,8 +82,7 @@ class MarginalLogLikelihood(Op):
     __props__ = ()
 
     def make_node(self, *inputs: Any) -> Apply:
-        inputs = _as_inputs(inputs)
-        return Apply(self, inputs, [pt.dscalar(), pt.dvector(), pt.dmatrix(), pt.dmatrix(), pt.dtensor3()])
+        return Apply(self, _as_inputs(inputs), [pt.dscalar(), pt.dvector(), pt.dmatrix(), pt.dmatrix(), pt.dtensor3()])
 
     def infer_shape(self, node: Apply, shapes: Sequence[Any]) -> list[Any]:
         return [(), *shapes[:4]]
@@ -137,7 +136,10 @@ class PointwiseLogLikelihood(Op):
             # The gradient of a sum: the same factor for every row.
             factor = get_underlying_scalar_constant_value(cotangent)
         except NotScalarConstantError:
-            return [*_chain(eight, marginal_log_likelihood(*_reweighted(eight, cotangent))[1:], 1.0), disconnected_type()]
+            return [
+                *_chain(eight, marginal_log_likelihood(*_reweighted(eight, cotangent))[1:], 1.0),
+                disconnected_type(),
+            ]
         return [*_chain(eight, marginal_log_likelihood(*eight)[1:], factor), disconnected_type()]
 
 
@@ -168,7 +170,7 @@ def sum_of_rows(fgraph: Any, node: Apply) -> list[Variable] | None:
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _evaluate(weights, means, scales, correlation, rows, pairs, row_weight, scatter):
+def _evaluate(weights, means, scales, correlation, rows, pairs, row_weight, scatter):  # type: ignore[no-untyped-def]
     # Contiguous arrays of one type: whatever the graph brings, numba compiles the E-step once.
     return likelihood_and_gradient(
         np.ascontiguousarray(weights),
@@ -183,7 +185,7 @@ def _evaluate(weights, means, scales, correlation, rows, pairs, row_weight, scat
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _whitening_of(weights, means, scales, correlation):
+def _whitening_of(weights, means, scales, correlation):  # type: ignore[no-untyped-def]
     """Inverse Cholesky factors (K, D, D) and log normalisers (K,), weights included."""
     n_components, n_features = means.shape
     inverse = np.zeros((n_components, n_features, n_features))
@@ -211,7 +213,7 @@ def _whitening_of(weights, means, scales, correlation):
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _evaluate_rows(weights, means, scales, correlation, rows, pairs, row_weight, scatter, constant):
+def _evaluate_rows(weights, means, scales, correlation, rows, pairs, row_weight, scatter, constant):  # type: ignore[no-untyped-def]
     n_rows, n_features = rows.shape[1], means.shape[1]
     inverse, normaliser = _whitening_of(weights, means, scales, correlation)
     centres = np.ascontiguousarray(means)

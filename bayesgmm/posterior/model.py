@@ -132,9 +132,7 @@ def _correlation_factors(structure: Structure, priors: Priors, n_components: int
     i, j = np.array(pairs).T
     partial = pt.tile(pt.eye(d), (free.groups, 1, 1))[:, i, j].set(2 * share - 1)
     # sqrt(1 - partial^2) = 2 sqrt(share (1 - share)), whose logarithm PyTensor keeps exact near zero and one.
-    log_left = pt.zeros((free.groups, d, d))[:, i, j].set(
-        np.log(2) + 0.5 * (pt.log(share) + pt.log1p(-share))
-    )
+    log_left = pt.zeros((free.groups, d, d))[:, i, j].set(np.log(2) + 0.5 * (pt.log(share) + pt.log1p(-share)))
     return partial * pt.exp(pt.cumsum(log_left, axis=-1) - log_left)
 
 

@@ -175,13 +175,9 @@ class Priors:
             raise InputError(f"Priors(mean_location={self.mean_location!r}): must be finite")
         if not np.all((np.asarray(self.mean_scale) > 0) & np.isfinite(self.mean_scale)):
             raise InputError(f"Priors(mean_scale={self.mean_scale!r}): must be positive and finite")
-        _require_positive(
-            self, correlation_eta=self.correlation_eta, weight_concentration=self.weight_concentration
-        )
+        _require_positive(self, correlation_eta=self.correlation_eta, weight_concentration=self.weight_concentration)
         if not isinstance(self.scale, ScalePrior):
-            raise InputError(
-                f"Priors(scale={self.scale!r}): give LogNormalScale, HalfNormalScale or InverseGammaScale"
-            )
+            raise InputError(f"Priors(scale={self.scale!r}): give LogNormalScale, HalfNormalScale or InverseGammaScale")
         if self.units not in ("standardised", "data"):
             raise InputError(f"Priors(units={self.units!r}): choose 'standardised' or 'data'")
 
@@ -199,9 +195,7 @@ class Priors:
         """
         y = np.asarray(y, dtype=float)
         if y.ndim > 1 and y.shape[1] != 1:
-            raise InputError(
-                f"Priors.richardson_green is for one column; y has {y.shape[1]}: use Priors() instead"
-            )
+            raise InputError(f"Priors.richardson_green is for one column; y has {y.shape[1]}: use Priors() instead")
         low, high = float(y.min()), float(y.max())
         spread = high - low
         if not spread > 0:

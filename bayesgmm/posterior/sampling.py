@@ -242,6 +242,7 @@ def sample_many(
     sampler: Sampler = "nutpie",
     em: Mapping[str, EMFit] | None = None,
     log_likelihood: bool | None = None,
+    thin: int = 1,
 ) -> dict[str, xr.DataTree]:
     """Sample several models, sharing the cores and one compilation among all their chains.
 
@@ -250,6 +251,8 @@ def sample_many(
     problems : sequence of Problem
     em : mapping of Problem.key to EMFit, optional
         Fits to start from; fitted here where absent.
+    thin : int
+        Keep every so many-th draw.
 
     The others are as in `sample_posterior`. Each model's numbers depend on ``random_seed`` and its own key alone, not on
     its company.
@@ -279,9 +282,9 @@ def sample_many(
                 drawn[problem.key] = _by_other_sampler(request, sampler, settings, rng)
     results, interrupted = run_chains([c for t in tasks.values() for c in t], settings.cores, progressbar)
     for i, key in enumerate(tasks):
-        drawn[key] = gather(results[i * chains : (i + 1) * chains], settings.tune, interrupted)
+        drawn[key] = gather(results[i * chains : (i + 1) * chains], settings.tune, interrupted).thinned(thin)
     seconds = time.perf_counter() - begun
-    attrs = {"seed": str(seed), "target_accept": target_accept, "sampling_time": seconds}
+    attrs = {"seed": str(seed), "target_accept": target_accept, "thin": thin, "sampling_time": seconds}
     return {
         key: _aligned_tree(request, drawn[key], attrs | extras[key], log_likelihood)
         for key, request in requests.items()

@@ -93,7 +93,7 @@ def _of_components(f: Findings) -> Iterator[tuple[str, Callable[[Any], Any], str
     else:
         caption = (
             f"{name[0].upper()}{name[1:]}. Rows by most probable cluster; ellipses hold {100 * COVERAGE:.0f}% of a component: "
-            "coloured, {fan} posterior draws; dashed, EM. On the diagonal, histograms with the component densities of the draws "
+            f"coloured, {fan} posterior draws; dashed, EM. On the diagonal, histograms with the component densities of the draws "
             "and EM's density." + (selected if len(shown) < d else "")
         )
         alt = (

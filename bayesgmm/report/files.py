@@ -20,6 +20,7 @@ import numpy as np
 from ..em import EMFit, Grid
 from ..em.result import Optimum
 from ..mixture import Mixture, structure_named
+from ..posterior.convert import log_likelihood_group
 from ..tables import InputError, Scaling, Table
 from ..uncertainty.memberships import memberships_table
 from .findings import Findings
@@ -138,6 +139,27 @@ def _document(findings: Findings) -> dict[str, Any]:
     }
 
 
+def _write_draws(post: xr.DataTree, path: Path) -> None:
+    """Draws without the pointwise log likelihood: it is nine tenths of the file, and `_read_draws` makes it again."""
+    import xarray as xr
+
+    kept = {name: node.dataset for name, node in post.children.items() if name != "log_likelihood"}
+    tree = xr.DataTree.from_dict({f"/{name}": group for name, group in kept.items()})
+    tree.attrs.update(post.attrs, has_log_likelihood=int("log_likelihood" in post.children))
+    packed = {f"/{n}": {v: {"compression": "gzip", "shuffle": True} for v in g.data_vars} for n, g in kept.items()}
+    tree.to_netcdf(path, engine="h5netcdf", encoding=packed)
+
+
+def _read_draws(path: Path) -> xr.DataTree:
+    import xarray as xr
+
+    with xr.open_datatree(path, engine="h5netcdf") as opened:
+        tree = opened.load()
+    if tree.attrs.pop("has_log_likelihood", 0):
+        tree["log_likelihood"] = xr.DataTree(log_likelihood_group(tree))
+    return tree
+
+
 def write_folder(findings: Findings, folder: Path) -> Path:
     """Write everything; the folder's own results are replaced only once all of the new ones exist."""
     from .page import render_report
@@ -151,7 +173,7 @@ def write_folder(findings: Findings, folder: Path) -> Path:
         findings.comparison.to_csv(staging / _COMPARISON, index_label="model")
         memberships_table(findings.memberships).to_csv(staging / "memberships.csv")
         for key, post in findings.posteriors.items():
-            post.to_netcdf(staging / _posterior_file(key), engine="h5netcdf")
+            _write_draws(post, staging / _posterior_file(key))
         text = json.dumps(_document(findings), default=_plain, indent=1, allow_nan=True)
         (staging / _ANALYSIS).write_text(text, encoding="utf-8")
         for old in [*(folder / name for name in _OURS), *folder.glob("posterior-*.nc")]:
@@ -178,7 +200,6 @@ def read_folder(folder: Path) -> SavedAnalysis:
         If a file is missing or not of this format.
     """
     import pandas as pd
-    import xarray as xr
 
     document = json.loads(_required(folder / _ANALYSIS).read_text(encoding="utf-8"))
     if document.get("format") != "bayesgmm analysis 1":
@@ -187,8 +208,7 @@ def read_folder(folder: Path) -> SavedAnalysis:
     comparison.attrs.update(document["comparison_attrs"])
     posteriors = {}
     for key in document["models"]:
-        with xr.open_datatree(_required(folder / _posterior_file(key)), engine="h5netcdf") as tree:
-            posteriors[key] = tree.load()
+        posteriors[key] = _read_draws(_required(folder / _posterior_file(key)))
     fits = {}
     for saved in document["grid"]["fits"]:
         k, name = saved.pop("cell")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import floor, isfinite, log10
 from typing import Any
 
-__all__ = ["MISSING", "count", "decimals", "fixed", "interval", "p_value", "probability", "significant", "spelled"]
+__all__ = ["MISSING", "count", "decimals", "fixed", "interval", "p_value", "probability", "probability_interval", "significant", "spelled"]
 
 MISSING = "–"
 _SPELLED = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
@@ -54,6 +54,12 @@ def probability(value: Any) -> str:
 def interval(lower: Any, upper: Any, places: int | None = 2) -> str:
     """A pair of bounds."""
     return f"{fixed(lower, places)} to {fixed(upper, places)}"
+
+
+def probability_interval(lower: Any, upper: Any) -> str:
+    """A pair of bounds of a probability; one of them where they read the same."""
+    first, last = probability(lower), probability(upper)
+    return first if first == last else f"{first} to {last}"
 
 
 def p_value(value: Any) -> str:

@@ -47,9 +47,11 @@ def render_report(findings: Findings) -> str:
         f=findings,
         answer=answer(findings),
         model=model_words(int(k), structure),
+        bic_model=model_words(*findings.grid.best_cell("bic")),
         figures=figures(findings),
         tables=_tables(findings),
         intervals=interval_words(findings.memberships.attrs),
+        notes=[str(note) for note in findings.comparison.attrs.get("notes", ())],
         contrast_lines=_lines(findings.contrast.summary),
         kmeans_lines=_lines(findings.kmeans.summary),
         command=_command(provenance),
@@ -108,5 +110,6 @@ def _environment() -> Environment:
         loader=FunctionLoader(_part), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters["tone"] = _tone
+    environment.filters["sentence"] = lambda text: f"{text[:1].upper()}{text[1:].rstrip('.')}."
     environment.filters["mark"] = lambda verdict: _MARKS[_tone(verdict)]
     return environment

@@ -117,7 +117,7 @@ def _map(ax: Any, frame: Any, clusters: list[Any]) -> None:
         rows = frame[frame["assignment"] == cluster]
         style = cluster_style(k)
         ax.scatter(
-            rows["x"], rows["y"], s=(5 if dense else 9) * (1 + 3 * rows["entropy"] / largest), marker=style["marker"],
+            rows["x"], rows["y"], s=(5 if dense else 12) * (1 + 3 * rows["entropy"] / largest), marker=style["marker"],
             color=style["color"], alpha=0.6, linewidths=0, label=f"cluster {cluster}", rasterized=dense,
         )  # fmt: skip
     ringed = frame[frame["open"]].sort_values("entropy", ascending=False, kind="stable")

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..posterior.convert import view_of
-from .numbers import MISSING, decimals, fixed, interval, probability, significant
+from .numbers import MISSING, decimals, fixed, interval, probability, probability_interval, significant
 from .plots_model import MASS
 from .plots_rows import OPEN_BELOW, by_uncertainty, open_rows
 from .tables import Cell, Column, TableView
@@ -95,7 +95,7 @@ def comparison(findings: Findings) -> TableView:
                 Cell(fixed(row["elpd"], 1), f"SE {fixed(row['elpd_se'], 1)}"),
                 Cell(fixed(-abs(row["elpd_diff"]), 1), f"SE {fixed(row['elpd_diff_se'], 1)}"),
                 fixed(row["p_loo"], 1),
-                fixed(row["n_high_k"], 0),
+                Cell(fixed(row["n_high_k"], 0), f"{row['n_refitted']:.0f} refitted" if row["n_refitted"] else ""),
                 probability(row["weight"]),
                 Cell(fixed(row["log_evidence"], 2), f"SE {fixed(row['log_evidence_se'], 2)}"),
                 probability(row["p_k"]),
@@ -137,8 +137,8 @@ def components(findings: Findings) -> list[TableView]:
     sd, em_sd = (np.sqrt(np.diagonal(m.dense_covariances, axis1=-2, axis2=-1)) for m in (draws, em))
     rows = []
     for j, name in enumerate(view.columns):
+        mean_places, sd_places = _places(draws.means[:, :, j]), _places(sd[:, :, j])
         for k in range(view.n_components):
-            mean_places, sd_places = decimals(draws.means[:, k, j].std()), decimals(sd[:, k, j].std())
             rows.append(
                 (
                     name, str(k), fixed(em.means[k, j], mean_places), _estimate(draws.means[:, k, j], mean_places),
@@ -156,6 +156,11 @@ def components(findings: Findings) -> list[TableView]:
     if draws.structure.free(view.n_components, view.draws.n_features).correlated and view.draws.n_features > 1:
         result.append(_correlations(draws, em, view.columns, said))
     return result
+
+
+def _places(values: Array) -> int | None:
+    """Decimals for draws (S, K) of one quantity: those of the most precise cluster, so that the column lines up."""
+    return decimals(float(values.std(axis=0).min()))
 
 
 def _estimate(values: Array, places: int | None) -> Cell:
@@ -212,7 +217,7 @@ def row_table(findings: Findings) -> TableView:
         (
             str(labels[i]),
             Cell(str(assignment[i]), "open" if position in is_open else ""),
-            *(Cell(probability(m), f"{probability(lo)} to {probability(hi)}", sort=round(float(m), 6))
+            *(Cell(probability(m), probability_interval(lo, hi), sort=round(float(m), 6))
               for m, lo, hi in zip(mean[i], lower[i], upper[i], strict=True)),
             Cell(fixed(entropy[i], 3), sort=round(float(entropy[i]), 6)),
             Cell(fixed(share[i], 3), sort=round(float(share[i]), 6)),
@@ -277,7 +282,7 @@ def contrast_rows(findings: Findings, most: int = 20) -> TableView:
     rows = [
         (
             str(label), str(int(row["em_assignment"])), probability(row["em_probability"]),
-            Cell(probability(row["posterior_probability"]), f"{probability(row['lb'])} to {probability(row['ub'])}"),
+            Cell(probability(row["posterior_probability"]), probability_interval(row['lb'], row['ub'])),
             fixed(row["total_variation"], 3), "yes" if row["flips"] else "no",
             "yes" if row["em_certain_posterior_not"] else "no",
         )
@@ -384,8 +389,8 @@ def kmeans_centres(findings: Findings) -> TableView:
     sd, em_sd = (np.sqrt(np.diagonal(m.dense_covariances, axis1=-2, axis2=-1)) for m in (draws, em))
     rows = []
     for j, name in enumerate(view.columns):
+        places, sd_places = _places(draws.means[:, :, j]), _places(sd[:, :, j])
         for k in range(view.n_components):
-            places, sd_places = decimals(draws.means[:, k, j].std()), decimals(sd[:, k, j].std())
             radius = kmeans.spheres[f"radius[{name}]"].iloc[k]
             rows.append(
                 (
@@ -413,7 +418,7 @@ def kmeans_rows(findings: Findings, most: int = 20) -> TableView | None:
     rows = [
         (
             str(label), str(int(row["kmeans"])),
-            Cell(probability(row["probability"]), f"{probability(row['lb'])} to {probability(row['ub'])}"),
+            Cell(probability(row["probability"]), probability_interval(row['lb'], row['ub'])),
             str(int(row["assignment"])), probability(row["assignment_probability"]),
         )
         for label, row in forced.head(most).iterrows()

@@ -18,6 +18,7 @@ __all__ = ["Answer", "answer", "interval_words", "model_words"]
 _SURE = 0.95
 _LIKELY = 0.8
 _NAMED = 12
+_UNSOUND = ("This cannot be said from the sample as it is.",)
 
 
 @dataclass(frozen=True)
@@ -69,11 +70,11 @@ def answer(findings: Findings) -> Answer:
     return Answer(
         sound,
         _headline(findings, sound),
-        _sure(findings),
+        _sure(findings) if sound else _UNSOUND,
         _rows(findings, len(which), sound),
-        tuple(str(v) for v in labels[which[:_NAMED]]),
+        tuple(str(v) for v in labels[which[:_NAMED]]) if sound else (),
         len(which),
-        _em_alone(findings),
+        _em_alone(findings) if sound else _UNSOUND,
         _next_steps(findings, len(which), sound),
     )
 
@@ -85,18 +86,31 @@ def _split(key: str) -> tuple[int, str]:
 
 def _headline(findings: Findings, sound: bool) -> str:
     k, name = _split(findings.headline)
+    text = model_words(k, name)
     if not sound:
         return (
-            f"No conclusion yet. The model that looks best has {model_words(k, name)}, but its posterior sample is "
+            f"No conclusion yet. The model that looks best has {text}, but its posterior sample is "
             f"“{findings.diagnosis.verdict}”."
         )
+    are, describe = ("are", "describe") if k > 1 else ("is", "describes")
     p = _probability(findings)
-    if findings.rivals and not p > _SURE:
-        support = "are favoured, not settled" if k > 1 else "is favoured, not settled"
+    if _untrusted_leader(findings) is not None:
+        support = f"{are} best supported among the models whose samples can be trusted"
+    elif p > _SURE or not findings.rivals:
+        support = f"{describe} these data best"
     else:
-        support = "describe these data best" if k > 1 else "describes these data best"
-    text = model_words(k, name)
+        support = f"{are} favoured, not settled"
     return f"{text[0].upper()}{text[1:]} {support}."
+
+
+def _untrusted_leader(findings: Findings) -> str | None:
+    """A model of larger computed probability whose sample cannot be trusted."""
+    p = findings.comparison["p_k"]
+    if not p.notna().any():
+        return None
+    leader = str(p.idxmax())
+    diagnosis = findings.diagnoses.get(leader)
+    return None if leader == findings.headline or diagnosis is None or diagnosis.ok else leader
 
 
 def _probability(findings: Findings) -> float:
@@ -107,11 +121,17 @@ def _probability(findings: Findings) -> float:
 def _sure(findings: Findings) -> tuple[str, ...]:
     sentences = []
     p = _probability(findings)
+    leader = _untrusted_leader(findings)
     if np.isfinite(p):
-        grade = "near certain" if p > _SURE else "likely" if p > _LIKELY else "uncertain"
+        grade = "near certain" if p > _SURE else "likely" if p > _LIKELY else "open"
+        among = f"Among the {spelled(len(findings.comparison))} sampled models"
+        prior = findings.comparison.attrs.get("prior", "equal for all models")
+        told = f"{among} it has posterior probability {probability(p)} (prior: {prior})"
+        sentences.append(f"{told}." if leader else f"{told}: {grade}.")
+    if leader:
         sentences.append(
-            f"Among the {spelled(len(findings.comparison))} sampled models, given equal chances beforehand, it has "
-            f"posterior probability {probability(p)}: {grade}."
+            f"{_named(leader)} would have {probability(findings.comparison.loc[leader, 'p_k'])}, but by a sample that is "
+            f"“{findings.diagnoses[leader].verdict}”: sample that model longer before the choice is called settled."
         )
     said = str(findings.comparison.attrs.get("sentence", "")).strip()
     if said:
@@ -120,30 +140,30 @@ def _sure(findings: Findings) -> tuple[str, ...]:
         names = [model_words(*_split(key)) for key in findings.rivals]
         listed = names[0] if len(names) == 1 else ", ".join(names[:-1]) + " and " + names[-1]
         sentences.append(f"Not ruled out: {listed}.")
-    else:
+    elif not p <= _SURE:
         sentences.append("No other sampled model comes close.")
-    unsound = [key for key, d in findings.diagnoses.items() if not d.ok and key != findings.headline]
-    if unsound:
-        sentences.append(
-            f"The samples of {', '.join(unsound)} are not reliable (see Diagnostics), so that their place in the comparison "
-            "is provisional."
-        )
     return tuple(sentences)
+
+
+def _named(key: str) -> str:
+    text = model_words(*_split(key))
+    return text[0].upper() + text[1:]
 
 
 def _rows(findings: Findings, n_open: int, sound: bool) -> str:
     n = findings.memberships.sizes["obs_id"]
     if findings.memberships.sizes["cluster"] == 1:
         return "With one component there is no membership to be unsure of."
-    lead = "" if sound else "As far as this sample can be read: "
+    if not sound:
+        return _UNSOUND[0]
     if n_open == 0:
-        text = f"every one of the {n} rows belongs to its cluster with probability {OPEN_BELOW:g} or more."
-    else:
-        verb = "is" if n_open == 1 else "are"
-        text = (
-            f"of {n} rows, {count(n_open, 'row').split()[0]} {verb} open: no cluster has probability {OPEN_BELOW:g} or more."
-        )
-    return lead + (text if lead else text[0].upper() + text[1:])
+        return f"Every one of the {n} rows belongs to its cluster with probability {OPEN_BELOW:g} or more."
+    verb = "is" if n_open == 1 else "are"
+    return (
+        f"Of {n} rows, {spelled(n_open)} {verb} open: no cluster has probability {OPEN_BELOW:g} or more."
+        if n_open > 1
+        else f"Of {n} rows, one is open: no cluster has probability {OPEN_BELOW:g} or more."
+    )
 
 
 def _em_alone(findings: Findings) -> tuple[str, ...]:
@@ -164,8 +184,12 @@ def _em_alone(findings: Findings) -> tuple[str, ...]:
 def _next_steps(findings: Findings, n_open: int, sound: bool) -> tuple[str, ...]:
     steps = []
     if not sound:
-        steps.append(f"First mend the sample: {findings.diagnosis.remedy}.")
-    if findings.rivals and sound:
+        mended = [f"First mend the sample: {findings.diagnosis.remedy}."]
+        usable = [key for key, d in findings.diagnoses.items() if d.ok]
+        if usable:
+            mended.append(f"Meanwhile the samples of {', '.join(usable)} can be used.")
+        return tuple(mended)
+    if findings.rivals:
         steps.append("Repeat what you conclude under the models not ruled out, and report where it changes.")
     if n_open:
         steps.append(
@@ -175,11 +199,11 @@ def _next_steps(findings: Findings, n_open: int, sound: bool) -> tuple[str, ...]
     high_k = _high_k(findings)
     if high_k:
         steps.append(
-            f"Check {count(high_k, 'row')} on which the leave-one-out estimate of the headline model leans too heavily "
+            f"Look at {count(high_k, 'row')} on which the leave-one-out estimate of the headline model leans too heavily "
             "(Pareto k above 0.7): outliers, or a component that stands on few rows."
         )
     outside = int((~findings.contrast.parameters["inside"].astype(bool)).sum())
-    if outside and sound:
+    if outside:
         steps.append("Quote the posterior's means and intervals, not EM's point estimates, where the two part.")
     if not steps:
         steps.append("Use the posterior's intervals when you quote a weight, a mean or a spread; nothing else is called for.")

@@ -18,7 +18,7 @@ Array = NDArray[np.float64]
 
 
 def em_mixture(gm: Any, view: PosteriorView) -> Mixture:
-    """The mixture of ``gm`` in the units of the data: a fitted estimator, an `EMFit`, a `Mixture`, or None (the tree's).
+    """The mixture of ``gm`` (estimator, `EMFit`, `Mixture` or None: that of the tree) in the units of the data.
 
     Raises
     ------

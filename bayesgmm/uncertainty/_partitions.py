@@ -59,7 +59,7 @@ LOSSES = {"VI": _variation_of_information, "binder": _binder}
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _tables(candidate, draws, n_clusters, n_components):
+def _tables(candidate, draws, n_clusters, n_components):  # type: ignore[no-untyped-def]
     """Contingency tables (S, C, K) of a candidate (N,) with each drawn partition (S, N)."""
     tables = np.zeros((draws.shape[0], n_clusters, n_components), dtype=np.int32)
     for s in range(draws.shape[0]):
@@ -69,7 +69,7 @@ def _tables(candidate, draws, n_clusters, n_components):
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _distances(tables, f):
+def _distances(tables, f):  # type: ignore[no-untyped-def]
     """Losses (S,), not scaled, from contingency tables."""
     n_draws, n_clusters, n_components = tables.shape
     result = np.empty(n_draws)
@@ -95,7 +95,7 @@ def distances(candidate: Labels, draws: Labels, n_components: int, loss: Partiti
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _sweep(labels, sizes, tables, by_row, order, f):
+def _sweep(labels, sizes, tables, by_row, order, f):  # type: ignore[no-untyped-def]
     """Move each row in turn to the cluster of least expected loss, in place; returns the number of rows moved.
 
     ``by_row`` (N, S) are the drawn labels with the draws last.
@@ -106,8 +106,8 @@ def _sweep(labels, sizes, tables, by_row, order, f):
     for i in order:
         own = labels[i]
         z = by_row[i]
-        # Joining cluster c changes the expected loss by f(n_c + 1) - f(n_c) - (2 / S) sum_s [f(t + 1) - f(t)] with row i
-        # itself left out of every count.
+        # Joining cluster c changes the expected loss by f(n_c + 1) - f(n_c) - (2 / S) sum_s [f(t + 1) - f(t)], with
+        # row i itself left out of every count.
         for c in range(n_clusters):
             out = 1 if c == own else 0
             joint = 0.0

@@ -78,8 +78,8 @@ def _parameters(table: pd.DataFrame, ci_prob: float) -> str:
         return f"Parameters: {told}. EM has no standard errors here: its information matrix is not positive definite."
     low = int((ratio < 1).sum())
     return (
-        f"Parameters: {told}. EM's standard errors are {np.median(ratio):.2f} times the posterior's sd (median), smaller "
-        f"for {low} of {ratio.size}."
+        f"Parameters: {told}. EM's standard errors are {np.median(ratio):.2f} times the posterior's sd (median), "
+        f"smaller for {low} of {ratio.size}."
     )
 
 
@@ -94,9 +94,10 @@ def _memberships(table: pd.DataFrame, ci_prob: float, certain: float) -> str:
         "posterior": float((1 - _modal(table)).sum()),
     }
     told = (
-        f"Memberships: the two differ most for row {widest} (EM {row['em_probability']:.3f}, posterior "
-        f"{row['posterior_probability']:.3f} [{row['lb']:.3f}, {row['ub']:.3f}] for cluster {int(row['em_assignment'])}; "
-        f"total variation {row['total_variation']:.3f}, on average {table['total_variation'].mean():.4f}). "
+        f"Memberships: the two differ most for row {widest} (cluster {int(row['em_assignment'])}: EM "
+        f"{row['em_probability']:.3f}, posterior {row['posterior_probability']:.3f} "
+        f"[{row['lb']:.3f}, {row['ub']:.3f}]; total variation {row['total_variation']:.3f}, on average "
+        f"{table['total_variation'].mean():.4f}). "
     )
     told += (
         f"{plural(len(flips), 'row')} would change cluster ({named_rows(flips)}). "
@@ -111,8 +112,8 @@ def _memberships(table: pd.DataFrame, ci_prob: float, certain: float) -> str:
         else "the posterior agrees on all of them."
     )
     return (
-        f"{told} If each row goes to its most probable cluster, EM expects {wrong['EM']:.2f} rows in the wrong one, the "
-        f"posterior {wrong['posterior']:.2f}."
+        f"{told} If each row goes to its most probable cluster, EM expects {wrong['EM']:.2f} rows in the wrong one, "
+        f"the posterior {wrong['posterior']:.2f}."
     )
 
 
@@ -126,12 +127,13 @@ def _prediction(table: pd.DataFrame) -> str:
     for name, row in table.iterrows():
         better = "higher" if row["difference"] > 0 else "lower"
         parts.append(
-            f"{name} ({int(row['n_rows']):,} rows) the log score of EM's point is {row['em']:.2f}, that of the posterior "
-            f"predictive density {row['posterior']:.2f}: {abs(row['difference']):.2f} {better} (se {row['se']:.2f})"
+            f"{name} ({int(row['n_rows']):,} rows) the log score of EM's point is {row['em']:.2f}, that of the "
+            f"posterior predictive density {row['posterior']:.2f}: {abs(row['difference']):.2f} {better} "
+            f"(se {row['se']:.2f})"
         )
     note = ""
     if len(table) == 1:
-        note = ". In sample both look better than they are; holdout= or folds= compare them on rows that neither has seen"
+        note = ". In sample both look better than they are; holdout= or folds= compare them on unseen rows"
     return "Prediction: " + "; ".join(parts) + note + "."
 
 

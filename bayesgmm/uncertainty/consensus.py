@@ -84,7 +84,7 @@ class Consensus:
             f"  credible ball   {100 * self.ci_prob:g}% of them are within {self.radius:.4f}",
         ]
         if self.n_clusters == 1:
-            lines.append("                  all rows together lose least: memberships are too uncertain for a split to pay")
+            lines.append("                  all rows together lose least: too uncertain for any split to pay")
         for name, row in self.bound_table.iterrows():
             count = int(row["n_clusters"])
             lines.append(

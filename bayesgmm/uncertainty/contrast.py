@@ -1,4 +1,4 @@
-"""EM's point answer beside the posterior: parameters, memberships, prediction, and in words what EM alone gets wrong."""
+"""EM's point answer beside the posterior: parameters, memberships, prediction, and what EM alone would get wrong."""
 
 from __future__ import annotations
 
@@ -253,7 +253,16 @@ def _cross_validated(post: xr.DataTree, view: PosteriorView, folds: int, seed: i
         fit = fit_mixture(train, k, structure, random_state=seed)
         draws = max(100, min(500, view.n_draws))
         sampled = sample_posterior(
-            train, k, structure.name, priors_of(post), draws=draws, chains=2, random_seed=seed, progressbar=False, em=fit
+            train,
+            k,
+            structure.name,
+            priors_of(post),
+            draws=draws,
+            chains=2,
+            random_seed=seed,
+            progressbar=False,
+            em=fit,
+            log_likelihood=False,
         )
         test = pd.DataFrame(view.values[held], columns=list(view.columns))
         own = view_of(sampled)

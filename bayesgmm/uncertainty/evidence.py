@@ -23,12 +23,16 @@ from .target import Target, permuted
 if TYPE_CHECKING:
     import xarray as xr
 
+    from ..em import EMFit
+
 __all__ = ["LogEvidence", "bridge", "log_evidence"]
 
 Array = NDArray[np.float64]
 # Gaussians that make up the proposal, tried in turn while BIC improves.
 _PROPOSALS = (1, 2, 4, 8)
-_MAX_DRAWS = 8000
+_MAX_DRAWS = 4000
+# A proposal has to be near the draws, not at an optimum.
+_EM_STEPS = 60
 _WIDER = 1.1
 
 
@@ -156,10 +160,11 @@ def bridge(target: Target, points: Array, pivot: Mixture, rounds: int = 1, rando
     log_target = target.density.many(inside)
     values, variances = [], []
     rng = np.random.default_rng(random_seed)
+    count = _count(inside, rng)
     for _ in range(rounds):
         for mine in groups:
             others = np.setdiff1d(np.arange(len(flat)), mine)
-            proposal = _Proposal.fitted(inside[others], rng)
+            proposal = _Proposal.fitted(inside[others], count, rng)
             value, variance = _bridge_once(target, pivot, inside[mine], log_target[mine], proposal, rng)
             values.append(value + target.log_labelings)
             variances.append(variance)
@@ -186,26 +191,16 @@ class _Proposal:
     spread: Array
 
     @classmethod
-    def fitted(cls, points: Array, rng: np.random.Generator) -> _Proposal:
-        """By EM, as many Gaussians as BIC wants."""
-        from ..em import fit_mixture
-
+    def fitted(cls, points: Array, count: int, rng: np.random.Generator) -> _Proposal:
+        """``count`` Gaussians by a few steps of EM on points (S, P)."""
         points = points[rng.permutation(len(points))[:_MAX_DRAWS]]
-        centre = points.mean(0)
-        size = points.shape[1]
-        covariance = np.atleast_2d(np.cov(points.T)) + 1e-10 * np.eye(size)
-        spread = np.linalg.cholesky(covariance)
-        u = np.linalg.solve(spread, (points - centre).T).T
-        best, best_bic = _one_gaussian(size), np.inf
-        for count in _PROPOSALS:
-            if count * size * (size + 3) / 2 > len(u):
-                break
-            seed = int(rng.integers(2**31))
-            fit = fit_mixture(u, count, "full", n_starts=4, tol=1e-6, moves=False, random_state=seed)
-            if not fit.bic < best_bic:
-                break
-            best, best_bic = fit.mixture, fit.bic
-        wider = Mixture(best.structure, best.weights, best.means, best.covariances * _WIDER)
+        centre, size = points.mean(0), points.shape[1]
+        spread = np.linalg.cholesky(np.atleast_2d(np.cov(points.T)) + 1e-10 * np.eye(size))
+        mixture = Mixture.from_dense("full", np.ones(1), np.zeros((1, size)), np.eye(size)[None])
+        if count > 1:
+            u = np.linalg.solve(spread, (points - centre).T).T
+            mixture = _few_steps(u, count, rng).mixture
+        wider = Mixture(mixture.structure, mixture.weights, mixture.means, mixture.covariances * _WIDER)
         return cls(wider, centre, spread)
 
     def draw(self, n_draws: int, rng: np.random.Generator) -> Array:
@@ -220,8 +215,26 @@ class _Proposal:
         return log_density(self.mixture, u) - float(np.log(np.diag(self.spread)).sum())
 
 
-def _one_gaussian(size: int) -> Mixture:
-    return Mixture.from_dense("full", np.ones(1), np.zeros((1, size)), np.eye(size)[None])
+def _few_steps(points: Array, count: int, rng: np.random.Generator) -> EMFit:
+    from ..em import fit_mixture
+
+    seed = int(rng.integers(2**31))
+    return fit_mixture(points, count, "full", n_starts=2, max_iter=_EM_STEPS, moves=False, random_state=seed)
+
+
+def _count(points: Array, rng: np.random.Generator) -> int:
+    """How many Gaussians BIC wants for draws (S, P)."""
+    points = points[rng.permutation(len(points))[:_MAX_DRAWS]]
+    whitened = (points - points.mean(0)) / points.std(0)
+    best, best_bic = 1, np.inf
+    for count in _PROPOSALS:
+        if count * points.shape[1] * (points.shape[1] + 3) / 2 > len(points):
+            break
+        value = _few_steps(whitened, count, rng).bic
+        if not value < best_bic:
+            break
+        best, best_bic = count, value
+    return best
 
 
 def _bridge_once(

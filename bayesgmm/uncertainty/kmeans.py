@@ -161,17 +161,13 @@ def kmeans_contrast(
         ),
         "forced": _forced(soft, labels, open_below),
     }
-    return KMeansContrast(
-        **found, summary=_in_words(soft, found, open_below), open_below=open_below, ci_prob=ci_prob
-    )
+    return KMeansContrast(**found, summary=_in_words(soft, found, open_below), open_below=open_below, ci_prob=ci_prob)
 
 
 def _from_posterior(post: xr.DataTree, n_components: int | None, ci_prob: float) -> _Soft:
     view = view_of(post)
     if n_components not in (None, view.n_components):
-        raise InputError(
-            f"n_components={n_components} differs from the posterior's {view.n_components}; leave it out"
-        )
+        raise InputError(f"n_components={n_components} differs from the posterior's {view.n_components}; leave it out")
     rows = training_rows(view)
     found = summarise_rows(rows, ci_prob)
     em = responsibilities(rows.em, rows.values)[0]
@@ -258,5 +254,8 @@ def _in_words(soft: _Soft, found: dict[str, Any], open_below: float) -> str:
             f"{first['probability']:.2f}{interval}."
         )
     else:
-        lines.append(f"{whose[0].upper()}{whose[1:]} leaves no row open: each has a cluster of probability at least {open_below:g}.")
+        lines.append(
+            f"{whose[0].upper()}{whose[1:]} leaves no row open: each has a cluster of probability at least "
+            f"{open_below:g}."
+        )
     return "\n".join(lines)

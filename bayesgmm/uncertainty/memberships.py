@@ -29,7 +29,7 @@ _TILE = 32
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _reduce_draws(responsibilities, series, total, modal, entropy):
+def _reduce_draws(responsibilities, series, total, modal, entropy):  # type: ignore[no-untyped-def]
     """Sums over draws, and the same numbers with the draws last.
 
     ``responsibilities`` is (S, K, B); ``series`` (K, B, S), ``total`` (K, B), ``modal`` (K, B; draws in which k is the
@@ -142,8 +142,8 @@ def memberships(
     -------
     Dataset
         Over ``obs_id x cluster``: ``probability`` (mean of the responsibility over draws), ``probability_lb`` and
-        ``probability_ub``. Over ``obs_id``: ``assignment`` (most probable cluster), ``assignment_probability`` (share of
-        draws in which that cluster is the most probable), and in nats ``entropy`` (of ``probability``),
+        ``probability_ub``. Over ``obs_id``: ``assignment`` (most probable cluster), ``assignment_probability`` (share
+        of draws in which that cluster is the most probable), and in nats ``entropy`` (of ``probability``),
         ``entropy_allocation`` (mean over draws of the entropy of the responsibilities: what would remain if the
         parameters were known) and ``entropy_parameter`` (the rest: what more data would remove).
 
@@ -179,7 +179,7 @@ def memberships(
         name: (("obs_id", "cluster") if found[name].ndim == 2 else ("obs_id",), found[name], attrs)
         for name, attrs in described.items()
     }
-    attrs = {
+    attrs: dict[str, Any] = {
         **interval,
         "entropy_units": "nats",
         "n_draws": rows.n_draws,

@@ -126,9 +126,11 @@ def label_free(view: PosteriorView) -> dict[str, Array]:
     covariance = np.einsum("sk,skij->sij", weights, dense) + np.einsum("sk,ski,skj->sij", weights, off, off)
     for i in range(d):
         result[f"mean[{columns[i]}]"] = mean[:, i]
+    # One component without correlations has none by definition.
+    correlated = k > 1 or draws.structure.free(k, d).correlated
     for i in range(d):
         for j in range(i, d):
-            if i == j or d <= 4:
+            if i == j or (d <= 4 and correlated):
                 result[f"covariance[{columns[i]}, {columns[j]}]"] = covariance[:, i, j]
     if d > 4:
         result["log det covariance"] = np.linalg.slogdet(covariance)[1]

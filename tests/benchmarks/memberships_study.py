@@ -3,8 +3,8 @@
     python tests/benchmarks/memberships_study.py
 
 writes reports/memberships.md and reports/memberships.png. Parameters are drawn from the prior, labels and rows from the
-parameters, so that a correct posterior must be calibrated over data sets: its intervals cover at their nominal rate, and
-its probabilities come true as often as they say. EM (ours and scikit-learn's) and mclust see the same rows.
+parameters, so that a correct posterior must be calibrated over data sets: its intervals cover at their nominal rate,
+and its probabilities come true as often as they say. EM (ours and scikit-learn's) and mclust see the same rows.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-# One core per process: the processes are the parallelism. Read before the libraries start their threads.
+# ruff: noqa: E402
+# One core per process: the processes are the parallelism. Set before the libraries start their threads.
 for _name in ("PYTHON_CPU_COUNT", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ[_name] = "1"
 
@@ -203,14 +204,14 @@ def coverage(r: np.ndarray, data: Simulated, ambiguity: float) -> dict[str, tupl
 
         _, order = linear_sum_assignment(-(np.log(np.maximum(mean, 1e-12)).T @ true_r))
         true_part = true_part[:, order]
-        # One cluster per row, drawn with its probability's rank: the least probable that is not settled.
+        # One cluster per row: the second most probable, which keeps its digits where the first is near one.
         own = mean[data.rows].argsort(1)[:, -2] if k > 1 else np.zeros(CHECKED, dtype=int)
         at = np.arange(CHECKED)
         draws = part[:, at, own]
         found["responsibility"] = (covered(draws, true_part[at, own]), draws.mean(0) > OPEN)
     return {
-        name: (float(hit.sum()), float(hit.size), float(hit[is_open].sum()), float(is_open.sum()))
-        for name, (hit, is_open) in found.items()
+        name: (float(hit.sum()), float(hit.size), float(hit[unsettled].sum()), float(unsettled.sum()))
+        for name, (hit, unsettled) in found.items()
     }
 
 

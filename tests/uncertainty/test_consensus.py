@@ -65,9 +65,8 @@ def test_search_finds_the_best_of_all_partitions(name, definition, seed):
     loss = LOSSES[name](8)
     least = min(distances(np.array(c), draws, 3, loss).mean() for c in product(range(3), repeat=8))
     by_row = np.ascontiguousarray(draws.T)
-    found = min(
-        (descend(start, by_row, 3, 3, loss, rng) for start in [*draws, np.zeros(8, dtype=int)]), key=lambda pair: pair[1]
-    )
+    starts = [*draws, np.zeros(8, dtype=int)]
+    found = min((descend(start, by_row, 3, 3, loss, rng) for start in starts), key=lambda pair: pair[1])
     assert found[1] == pytest.approx(least, abs=1e-12)
     assert np.mean([definition(found[0], z) for z in draws]) == pytest.approx(least, abs=1e-12)
 
@@ -108,7 +107,8 @@ def test_ball_holds_its_mass_and_its_bounds(post, loss):
     assert c.bound_table.loc["vertical_upper", "n_clusters"] == counts[inside].min()
     assert c.bound_table.loc["vertical_lower", "n_clusters"] == counts[inside].max()
     for name in c.bounds:
-        assert distances(c.bounds[name].to_numpy(), c.labels.to_numpy()[None], 2, LOSSES[loss](80))[0] <= c.radius + 1e-12
+        gap = distances(c.bounds[name].to_numpy(), c.labels.to_numpy()[None], 2, LOSSES[loss](80))[0]
+        assert gap <= c.radius + 1e-12
 
 
 def test_clear_groups_are_found_and_numbered_as_components():

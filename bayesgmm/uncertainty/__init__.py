@@ -1,0 +1,1 @@
+"""What the posterior says: verdict, comparison, evidence, memberships, consensus, EM against the posterior."""
