@@ -18,6 +18,7 @@ row, and not while steps grow (c > 1), which is how EM leaves a saddle.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,9 +79,9 @@ class Run:
         """Some of the starts."""
         return Run(
             self.mixture[which], self.log_likelihood[which], self.n_iter[which], self.converged[which],
-            self.degenerate[which], self.remaining[which], self.smallest[which], self.counts[which], self.trace[:, which],
+            self.degenerate[which], self.remaining[which], self.smallest[which], self.counts[which],
+            self.trace[:, which],
         )  # fmt: skip
-
 
     @classmethod
     def joined(cls, *runs: Run) -> Run:
@@ -89,12 +90,19 @@ class Run:
         padded = [
             np.vstack([run.trace, np.full((length - len(run.trace), run.trace.shape[1]), np.nan)]) for run in runs
         ]
+
+        def all_of(name: str) -> Any:
+            return np.concatenate([getattr(run, name) for run in runs])
+
         return cls(
             joined(*(run.mixture for run in runs)),
-            *(
-                np.concatenate([getattr(run, name) for run in runs])
-                for name in ("log_likelihood", "n_iter", "converged", "degenerate", "remaining", "smallest", "counts")
-            ),
+            all_of("log_likelihood"),
+            all_of("n_iter"),
+            all_of("converged"),
+            all_of("degenerate"),
+            all_of("remaining"),
+            all_of("smallest"),
+            all_of("counts"),
             np.concatenate(padded, axis=1),
         )
 
@@ -117,7 +125,9 @@ def _per_component(smallest: Array, n_components: int) -> Array:
     return np.broadcast_to(flat.min(-1)[:, None], (len(flat), n_components))
 
 
-def maximisation_step(statistics: Statistics, structure: Structure, total: float, ridge: float = 0.0) -> tuple[Mixture, Array, Flags]:
+def maximisation_step(
+    statistics: Statistics, structure: Structure, total: float, ridge: float = 0.0
+) -> tuple[Mixture, Array, Flags]:
     """M-step of S mixtures.
 
     Parameters
@@ -180,7 +190,7 @@ def _coordinates(mixture: Mixture) -> Array:
 
 def _from_coordinates(flat: Array, like: Mixture) -> Mixture:
     """Inverse of `_coordinates`; the weights are normalised."""
-    s, k = like.weights.shape
+    k = like.n_components
     weights = np.exp(flat[:, :k] - flat[:, :k].max(1, keepdims=True))
     stop = k + like.means[0].size
     return Mixture(
@@ -198,7 +208,10 @@ def _merge(take: Flags, new: Mixture, old: Mixture) -> Mixture:
         return np.where(take.reshape(-1, *[1] * (a.ndim - 1)), a, b)
 
     return Mixture(
-        new.structure, pick(new.weights, old.weights), pick(new.means, old.means), pick(new.covariances, old.covariances)
+        new.structure,
+        pick(new.weights, old.weights),
+        pick(new.means, old.means),
+        pick(new.covariances, old.covariances),
     )
 
 
@@ -313,7 +326,7 @@ class _Batch:
         image, image_smallest, empty = maximisation_step(statistics, x.structure, self.design.total, self.ridge)
         return statistics, image, image_smallest, empty | (image_smallest.min(1) <= self.collapsed)
 
-    def _drop(self, gone: Flags, *rest: Array) -> list[Array]:
+    def _drop(self, gone: Flags, *rest: Any) -> list[Any]:
         """Take starts out of the work."""
         kept = ~gone
         self.active, self.calm = self.active[kept], self.calm[kept]
@@ -340,7 +353,7 @@ class _Batch:
         bad |= ~np.isfinite(l0)
         if bad.any():
             self.degenerate[self.active[bad]] = True
-            x0, x1, small1, l0 = self._drop(bad, x0, x1, small1, l0)  # type: ignore[arg-type, assignment]
+            x0, x1, small1, l0 = self._drop(bad, x0, x1, small1, l0)
             if not self.active.size:
                 return
         if self.n_iter[self.active].max() >= self.max_iter:
@@ -358,7 +371,7 @@ class _Batch:
         done = bad | self._is_done(l0, l1, growing)
         self.converged[self.active[done & ~bad]] = True
         if done.any():
-            x2, small2, point, small, usable, l1 = self._drop(done, x2, small2, point, small, usable, l1)  # type: ignore[arg-type, assignment]
+            x2, small2, point, small, usable, l1 = self._drop(done, x2, small2, point, small, usable, l1)
             if not self.active.size:
                 return
         self.x, self.smallest = x2, small2

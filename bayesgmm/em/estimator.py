@@ -220,7 +220,9 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         """The mixture that the attributes describe, in the units of the data."""
         check_is_fitted(self, ["weights_", "means_", "covariances_"])
         structure = structure_named(self.covariance_type)
-        return Mixture(structure, *(np.asarray(a, dtype=float) for a in (self.weights_, self.means_, self.covariances_)))
+        return Mixture(
+            structure, *(np.asarray(a, dtype=float) for a in (self.weights_, self.means_, self.covariances_))
+        )
 
     def _standardised(self, X: Any) -> tuple[Mixture, Array, float]:
         """Mixture and rows on the scale of the fit, and the log Jacobian of one row."""

@@ -15,7 +15,7 @@ from .criteria import aic, bic, classification_terms, icl
 from .moves import batch_of
 from .result import EMFit, Optimum
 from .score import score
-from .search import Plan, Pool, explore, finished
+from .search import Plan, Pool, explore
 from .starts import KINDS, Rows, make_starts
 
 __all__ = ["Prepared", "checked_weight", "fit_mixture", "fit_prepared", "prepare", "prepare_values"]
@@ -336,7 +336,9 @@ def _judged(pool: Pool, prepared: Prepared, reorder: bool, collinear: tuple[str,
         map_counts=counts,
         n_starts=pool.tried,
         n_hits=pool.hits(best),
-        optima=tuple(_optimum(pool, i, prepared) for i in pool.distinct(_MOST_OPTIMA) if pool.run.converged[i] or i == best),
+        optima=tuple(
+            _optimum(pool, i, prepared) for i in pool.distinct(_MOST_OPTIMA) if pool.run.converged[i] or i == best
+        ),
         n_iter=int(run.n_iter[best]),
         trace=trace[np.isfinite(trace)] + jacobian,
         outcome="degenerate" if collinear else _outcome(pool, best),

@@ -1,10 +1,11 @@
 """Maximum likelihood over a grid of component counts and structures, each cell helped by its neighbours.
 
 A wider model contains the narrower ones, so its best log likelihood cannot be lower. Cells are fitted on their own, in
-parallel; then solutions are carried to their neighbours as starts: halved components upwards in K, merged ones downwards,
-narrower structures to wider ones. Where a cell still falls behind, or has only spurious solutions, its neighbour's solution
-is taken as it stands, with one component in two equal parts if need be, and the outcome says so: "saddle" where it has
-fewer distinct components than its name says, "not converged" where its structure could still be widened.
+parallel; then solutions are carried to their neighbours as starts: halved components upwards in K, merged ones
+downwards, narrower structures to wider ones. Where a cell still falls behind, or has only spurious solutions, its
+neighbour's solution is taken as it stands, with one component in two equal parts if need be, and the outcome says so:
+"saddle" where it has fewer distinct components than its name says, "not converged" where its structure could still be
+widened.
 """
 
 from __future__ import annotations
@@ -71,7 +72,8 @@ class Grid:
             return (*cell, np.nan, np.nan, np.nan, np.nan, np.nan, 0, 0, f"failed: {self.failures[cell]}")
         fit = self.fits[cell]
         return (
-            *cell, fit.log_likelihood, fit.n_parameters, fit.bic, fit.aic, fit.icl, fit.n_starts, fit.n_hits, fit.outcome
+            *cell, fit.log_likelihood, fit.n_parameters, fit.bic, fit.aic, fit.icl, fit.n_starts, fit.n_hits,
+            fit.outcome,
         )  # fmt: skip
 
     def __getitem__(self, cell: Cell) -> EMFit:

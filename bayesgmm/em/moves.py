@@ -32,7 +32,9 @@ def batch_of(mixtures: list[Mixture]) -> Mixture:
     )
 
 
-def _split_parts(weight: float, mean: Array, covariance: Array, axis: int) -> tuple[list[float], list[Array], list[Array]]:
+def _split_parts(
+    weight: float, mean: Array, covariance: Array, axis: int
+) -> tuple[list[float], list[Array], list[Array]]:
     """Two halves of one Gaussian along its principal axis number ``axis``, the longest being 0."""
     values, vectors = np.linalg.eigh(covariance)
     step = _HALF * np.sqrt(max(values[-1 - axis], 0.0)) * vectors[:, -1 - axis]

@@ -62,7 +62,7 @@ def from_responsibilities(structure: Structure, rows: Rows, responsibilities: Ar
     means = (r.T @ rows.values) / counts[:, None]
     n_features = rows.values.shape[1]
     dense = np.empty((len(counts), n_features, n_features))
-    # The covariance of all rows, shrunk to one component's share of the volume, counts as D + 1 rows where there are groups.
+    # The covariance of all rows, shrunk to one component's share of the volume, counts as D + 1 rows.
     prior = rows.covariance * len(counts) ** (-2.0 / n_features)
     strength = (n_features + 1) * rows.weight.sum() / len(rows) if len(counts) > 1 else 0.0
     for k in range(len(counts)):

@@ -1,7 +1,8 @@
 """The E-step for narrow components: centred at each component's mean and whitened by its Cholesky factor.
 
 The expanded form of `kernel` subtracts numbers of size |mu|^2 / sigma^2 from each other. Where sigma is tiny against
-the spread of the data no digits are left; here differences x - mu are taken first, in matrix products as there, about three times as slow.
+the spread of the data no digits are left; here differences x - mu are taken first. Matrix products as there, one per
+component: about three times as slow.
 """
 
 from __future__ import annotations

@@ -19,6 +19,7 @@ from .convert import to_datatree
 from .density import Density
 from .draws import Draws
 from .laplace import Mode, find_mode, sample_laplace
+from .predictive import posterior_predictive, prior_predictive
 from .priors import Priors
 from .problem import Problem
 from .relabel import align_labels
@@ -228,6 +229,14 @@ def _aligned_tree(request: _Request, drawn: Draws, attrs: dict[str, Any], log_li
     )
 
 
+def _add_predictive(tree: xr.DataTree, problem: Problem, seed: int) -> None:
+    import xarray as xr
+
+    groups = {"posterior_predictive": posterior_predictive(tree, seed), **prior_predictive(problem, random_seed=seed)}
+    for name, group in groups.items():
+        tree[name] = xr.DataTree(group)
+
+
 def sample_many(
     problems: Sequence[Problem],
     *,
@@ -242,6 +251,7 @@ def sample_many(
     sampler: Sampler = "nutpie",
     em: Mapping[str, EMFit] | None = None,
     log_likelihood: bool | None = None,
+    predictive: bool = False,
     thin: int = 1,
 ) -> dict[str, xr.DataTree]:
     """Sample several models, sharing the cores and one compilation among all their chains.
@@ -285,10 +295,14 @@ def sample_many(
         drawn[key] = gather(results[i * chains : (i + 1) * chains], settings.tune, interrupted).thinned(thin)
     seconds = time.perf_counter() - begun
     attrs = {"seed": str(seed), "target_accept": target_accept, "thin": thin, "sampling_time": seconds}
-    return {
+    trees = {
         key: _aligned_tree(request, drawn[key], attrs | extras[key], log_likelihood)
         for key, request in requests.items()
     }
+    if predictive:
+        for key, tree in trees.items():
+            _add_predictive(tree, requests[key].problem, int(seed))
+    return trees
 
 
 def sample_posterior(
@@ -309,6 +323,7 @@ def sample_posterior(
     em: EMFit | None = None,
     sample_weight: ArrayLike | None = None,
     log_likelihood: bool | None = None,
+    predictive: bool = False,
 ) -> xr.DataTree:
     """Sample the posterior of a Gaussian mixture, labels summed out and aligned afterwards.
 
@@ -340,6 +355,8 @@ def sample_posterior(
         Weight 0 is a row left out, weight 2 a row given twice.
     log_likelihood : bool, optional
         Keep the pointwise log likelihood; by default if it has at most 20 million entries.
+    predictive : bool
+        Add the groups ``posterior_predictive``, ``prior`` and ``prior_predictive``.
 
     Returns
     -------
@@ -367,5 +384,6 @@ def sample_posterior(
         sampler=sampler,
         em=None if em is None else {problem.key: em},
         log_likelihood=log_likelihood,
+        predictive=predictive,
     )
     return trees[problem.key]

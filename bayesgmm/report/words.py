@@ -92,15 +92,17 @@ def _headline(findings: Findings, sound: bool) -> str:
             f"No conclusion yet. The model that looks best has {text}, but its posterior sample is "
             f"“{findings.diagnosis.verdict}”."
         )
-    are, describe = ("are", "describe") if k > 1 else ("is", "describes")
+    leader = _untrusted_leader(findings)
+    if leader is not None:
+        return (
+            f"Not settled. {_capital(text)} {'are' if k > 1 else 'is'} best supported among the models whose samples can be "
+            f"trusted; {model_words(*_split(leader))} may be better, but the sample of that model is "
+            f"“{findings.diagnoses[leader].verdict}”."
+        )
     p = _probability(findings)
-    if _untrusted_leader(findings) is not None:
-        support = f"{are} best supported among the models whose samples can be trusted"
-    elif p > _SURE or not findings.rivals:
-        support = f"{describe} these data best"
-    else:
-        support = f"{are} favoured, not settled"
-    return f"{text[0].upper()}{text[1:]} {support}."
+    if p > _SURE or not findings.rivals:
+        return f"{_capital(text)} {'describe' if k > 1 else 'describes'} these data best."
+    return f"{_capital(text)} {'are' if k > 1 else 'is'} favoured, not settled."
 
 
 def _untrusted_leader(findings: Findings) -> str | None:
@@ -130,8 +132,8 @@ def _sure(findings: Findings) -> tuple[str, ...]:
         sentences.append(f"{told}." if leader else f"{told}: {grade}.")
     if leader:
         sentences.append(
-            f"{_named(leader)} would have {probability(findings.comparison.loc[leader, 'p_k'])}, but by a sample that is "
-            f"“{findings.diagnoses[leader].verdict}”: sample that model longer before the choice is called settled."
+            f"{_capital(model_words(*_split(leader)))} would have {probability(findings.comparison.loc[leader, 'p_k'])}, a "
+            "number that its sample does not support."
         )
     said = str(findings.comparison.attrs.get("sentence", "")).strip()
     if said:
@@ -145,9 +147,8 @@ def _sure(findings: Findings) -> tuple[str, ...]:
     return tuple(sentences)
 
 
-def _named(key: str) -> str:
-    text = model_words(*_split(key))
-    return text[0].upper() + text[1:]
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _rows(findings: Findings, n_open: int, sound: bool) -> str:
@@ -189,6 +190,9 @@ def _next_steps(findings: Findings, n_open: int, sound: bool) -> tuple[str, ...]
         if usable:
             mended.append(f"Meanwhile the samples of {', '.join(usable)} can be used.")
         return tuple(mended)
+    leader = _untrusted_leader(findings)
+    if leader is not None:
+        steps.append(f"Settle the number of components first. {leader}: {findings.diagnoses[leader].remedy}.")
     if findings.rivals:
         steps.append("Repeat what you conclude under the models not ruled out, and report where it changes.")
     if n_open:

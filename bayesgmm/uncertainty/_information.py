@@ -94,7 +94,7 @@ def standard_errors(mixture: Mixture, values: Array, scaling: Scaling) -> Standa
     """
     k, d = mixture.means.shape
     nothing = StandardErrors(np.full(k, np.nan), np.full((k, d), np.nan), np.full((k, d, d), np.nan))
-    if not mixture.weights.min() > 0:
+    if mixture.weights.min() < 1e-12:
         return nothing  # on the edge of the parameter space
     standard = mixture.standardised(scaling)
     design = Design.of(scaling.standardise(values), mixture.structure)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from ..tables.table import _as_pandas, _check_numeric, _numbers, _row_labels, _u
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["ScoredRows", "check_mass", "new_rows", "scored_rows", "training_rows"]
+__all__ = ["ScoredRows", "check_mass", "new_rows", "nowhere_empty", "obs_index", "scored_rows", "training_rows"]
 
 Array = NDArray[np.float64]
 
@@ -68,7 +68,7 @@ def _scored(view: PosteriorView, values: Array, obs_id: NDArray[Any]) -> ScoredR
     scaling = view.scaling
     return ScoredRows(
         view.draws.standardised(scaling),
-        view.em.standardised(scaling),
+        nowhere_empty(view.em).standardised(scaling),
         scaling.standardise(values),
         obs_id,
         scaling.log_jacobian,
@@ -112,6 +112,11 @@ def new_rows(data: Any, columns: tuple[str, ...]) -> tuple[Array, NDArray[Any]]:
             "impute or drop that row"
         )
     return values, obs_labels(_row_labels(frame.index))
+
+
+def nowhere_empty(mixture: Mixture) -> Mixture:
+    """The mixture with a positive weight for components that EM has emptied: their logarithm must be finite."""
+    return replace(mixture, weights=np.maximum(mixture.weights, np.finfo(float).tiny))
 
 
 def obs_index(obs_id: NDArray[Any]) -> pd.Index:

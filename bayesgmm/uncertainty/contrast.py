@@ -13,7 +13,7 @@ from ..posterior.convert import PosteriorView, priors_of, view_of
 from ..tables import InputError, Table
 from ._information import standard_errors
 from ._matching import best_labels, em_mixture
-from ._rows import ScoredRows, check_mass, obs_index, scored_rows, training_rows
+from ._rows import ScoredRows, check_mass, nowhere_empty, obs_index, scored_rows, training_rows
 from ._words import contrast_in_words
 from .memberships import summarise_rows
 
@@ -126,7 +126,7 @@ def em_vs_posterior(
     rows = training_rows(view)
     if folds is not None and not 2 <= folds <= len(rows.values):
         raise InputError(f"folds={folds!r} cannot split {len(rows.values)} rows; give a number from 2 to that")
-    em = em_mixture(gm, view)
+    em = nowhere_empty(em_mixture(gm, view))
     summaries = summarise_rows(rows, ci_prob, progressbar)
     r = responsibilities(em.standardised(view.scaling), rows.values)[0]
     order = best_labels(r, summaries["probability"])

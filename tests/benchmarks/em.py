@@ -10,6 +10,7 @@ is run where R has it (Debian: ``r-cran-mclust``) and left out with the reason w
 from __future__ import annotations
 
 import argparse
+import bisect
 import json
 import os
 import sys
@@ -167,7 +168,7 @@ def _steps_to(design: Design, start: Mixture, target: float) -> int:
         high *= 2
         if high > 20_000:
             raise RuntimeError("the target is not reached")
-    return next(steps for steps in range(high // 2, high + 1) if reached(steps))
+    return bisect.bisect_left(range(high), True, lo=1, key=reached)
 
 
 def target_stage(quick: bool) -> dict[str, Any]:

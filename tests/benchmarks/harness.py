@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import signal
 import subprocess
 import sys
 import time
@@ -127,17 +128,22 @@ def in_fresh_process(arguments: Sequence[str], timeout: float, environment: Mapp
     object
         What the worker printed, or ``{"skipped": reason}``.
     """
-    command = [sys.executable, *arguments]
     env = {**os.environ, **(environment or {})}
+    process = subprocess.Popen(
+        [sys.executable, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env,
+        cwd=REPOSITORY, start_new_session=True,
+    )  # fmt: skip
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, env=env, cwd=REPOSITORY)
+        out, err = process.communicate(timeout=timeout)
     except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)  # with its own children: chains, R
+        process.communicate()
         return {"skipped": f"not finished after {timeout:.0f} s"}
-    if done.returncode != 0:
-        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        print(done.stderr[-3000:], file=sys.stderr)
+    if process.returncode != 0:
+        last = (err.strip().splitlines() or ["no message"])[-1]
+        print(err[-3000:], file=sys.stderr)
         return {"skipped": f"failed: {last[:200]}"}
-    return json.loads(done.stdout.strip().splitlines()[-1])
+    return json.loads(out.strip().splitlines()[-1])
 
 
 def gaussian_data(

@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import os
+import resource
 import shutil
 import subprocess
 import tempfile
@@ -256,6 +257,7 @@ def study_one(task: tuple[Cell, int]) -> dict[str, Any]:
         "n_modes": int(post.attrs["n_modes"]),
         "r_hat": split_r_hat(post["sample_stats"]["lp"].values),
         "outcome": fit.outcome,
+        "em_gain": fit.log_likelihood - float(theirs.score(data.values)) * cell.n,
         "coverage": coverage(r, data, ambiguity),
         "scores": {
             "posterior": scores(r.mean(0), pair_p, data),
@@ -346,7 +348,9 @@ def main() -> None:
     from memberships_report import write_report
 
     seconds = time.perf_counter() - begun
-    write_report(results, CELLS, options.out, seconds, f"--per-cell {options.per_cell} --seed {options.seed}")
+    used = sum(part.ru_utime + part.ru_stime for part in map(resource.getrusage, (0, resource.RUSAGE_CHILDREN)))
+    command = f"--per-cell {options.per_cell} --seed {options.seed}"
+    write_report(results, CELLS, options.out, seconds, used, command)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The E-step against SciPy, row by row: L = sum_i log sum_k w_k N(x_i | mu_k, S_k), and the moments under R = softmax."""
+"""The E-step against SciPy: L = sum_i log sum_k w_k N(x_i | mu_k, S_k), and the moments under its softmax."""
 
 import numpy as np
 import pytest
@@ -124,7 +124,8 @@ def test_batch_is_each_on_its_own(name: str) -> None:
     rng = np.random.default_rng(3)
     mixtures = [random_mixture(rng, name, 3, 2) for _ in range(4)]
     design = Design.of(rng.normal(size=(80, 2)), mixtures[0].structure)
-    stacked = Mixture(mixtures[0].structure, *(np.stack([getattr(m, a) for m in mixtures]) for a in ("weights", "means", "covariances")))
+    parts = (np.stack([getattr(m, a) for m in mixtures]) for a in ("weights", "means", "covariances"))
+    stacked = Mixture(mixtures[0].structure, *parts)
     both = expected_statistics(stacked, design)
     for i, mixture in enumerate(mixtures):
         np.testing.assert_allclose(both.second[i], expected_statistics(mixture, design).second, rtol=1e-12)
@@ -147,7 +148,8 @@ def test_narrow_components_need_the_cholesky_route() -> None:
             multivariate_normal([0, 0], np.eye(2)).logpdf(x),
         ]
     ) + np.log(0.5)
-    assert expected_statistics(mixture, design).log_likelihood == pytest.approx(logsumexp(terms, axis=1).sum(), rel=1e-9)
+    expected = logsumexp(terms, axis=1).sum()
+    assert expected_statistics(mixture, design).log_likelihood == pytest.approx(expected, rel=1e-9)
 
 
 def test_exponential() -> None:

@@ -66,7 +66,8 @@ def test_floor_binds_only_below(name: str) -> None:
 @pytest.mark.parametrize("name", COVARIANCE_TYPES)
 def test_units_and_back(name: str) -> None:
     mixture = random_mixture(name)
-    scaling = Scaling.of(np.random.default_rng(2).normal(size=(20, 3)) * [1e-3, 1, 1e4], common=mixture.structure.common_scale)
+    x = np.random.default_rng(2).normal(size=(20, 3)) * [1e-3, 1, 1e4]
+    scaling = Scaling.of(x, common=mixture.structure.common_scale)
     back = mixture.in_data_units(scaling).standardised(scaling)
     np.testing.assert_allclose(back.covariances, mixture.covariances, rtol=1e-10)
     np.testing.assert_allclose(back.means, mixture.means, rtol=1e-8, atol=1e-8)

@@ -51,7 +51,8 @@ def assert_equals_fused_density(data, k, structure, priors=None, weight=None):
         for v, part in zip(model.value_vars, np.split(gradient, edges), strict=True)
     }
     if halved:
-        parts["standard_variances_log__"] = 4 * parts["standard_variances_log__"]  # undone twice below
+        # d/d log sd = 2 d/d log variance, while the map back to coordinates halves.
+        parts["standard_variances_log__"] = 4 * parts["standard_variances_log__"]
     np.testing.assert_allclose(from_value_variables(model, density.coordinates, parts), slope, rtol=1e-9, atol=1e-9)
 
 

@@ -176,10 +176,7 @@ def test_standard_errors_equal_those_of_the_numerical_hessian():
     steps = 1e-3 * np.eye(5)
     hessian = np.array(
         [
-            [
-                sum(s * t * log_likelihood(point + s * a + t * b) for s in (1, -1) for t in (1, -1)) / 4e-6
-                for b in steps
-            ]
+            [sum(s * t * log_likelihood(point + s * a + t * b) for s in (1, -1) for t in (1, -1)) / 4e-6 for b in steps]
             for a in steps
         ]
     )
