@@ -68,12 +68,15 @@ def _of_models(f: Findings) -> Iterator[tuple[str, Callable[[Any], Any], str, st
         "criteria",
         lambda figure: plots_checks.plot_criteria(f.grid, f.comparison, axes=figure),
         "Criteria against the number of components",
-        f"Line charts over K from {ks[0]} to {ks[-1]}. BIC is lowest for {model_words(k, structure)}. The numbers are in the "
+        f"Line charts over K from {ks[0]} to {ks[-1]}. BIC is lowest for {model_words(k, structure)}. The numbers are "
+        "in the "
         "tables of this section and the next.",
         "Left: BIC above the lowest of the grid, one line per covariance structure. Middle: BIC, AIC and ICL of the "
-        f"structure that BIC prefers ({structure}), each above its own lowest value. Right: estimated out-of-sample log "
+        f"structure that BIC prefers ({structure}), each above its own lowest value. Right: estimated out-of-sample "
+        "log "
         "density (PSIS-LOO) under that of the best sampled model; the band is two standard errors of the difference on "
-        "either side. Scales are linear up to ten points from the best and logarithmic beyond. Circles mark the best of "
+        "either side. Scales are linear up to ten points from the best and logarithmic beyond. Circles mark the best "
+        "of "
         "each line.",
     )
 
@@ -83,17 +86,22 @@ def _of_components(f: Findings) -> Iterator[tuple[str, Callable[[Any], Any], str
     name = model_words(*_cell(f.headline))
     data = plots_model.plot_pairs(f.posterior, memberships=f.memberships, backend="none")
     shown, fan = data["features"], len(data["posterior"].weights)
-    selected = f" Shown are the {len(shown)} of {d} columns in which the components lie furthest apart for their spread."
+    selected = (
+        f" Shown are the {len(shown)} of {d} columns in which the components lie furthest apart for their spread."
+    )
     if d == 1:
         caption = (
-            f"{name[0].upper()}{name[1:]}. Histogram of the data, weighted component densities of {fan} posterior draws (coloured "
+            f"{name[0].upper()}{name[1:]}. Histogram of the data, weighted component densities of {fan} posterior "
+            "draws (coloured "
             "lines), and the density at EM's estimate (dashed)."
         )
         alt = f"Histogram of {shown[0]} with the component densities of posterior draws and of EM's estimate."
     else:
         caption = (
-            f"{name[0].upper()}{name[1:]}. Rows by most probable cluster; ellipses hold {100 * COVERAGE:.0f}% of a component: "
-            f"coloured, {fan} posterior draws; dashed, EM. On the diagonal, histograms with the component densities of the draws "
+            f"{name[0].upper()}{name[1:]}. Rows by most probable cluster; ellipses hold {100 * COVERAGE:.0f}% of a "
+            "component: "
+            f"coloured, {fan} posterior draws; dashed, EM. On the diagonal, histograms with the component densities of "
+            "the draws "
             "and EM's density." + (selected if len(shown) < d else "")
         )
         alt = (
@@ -115,7 +123,7 @@ def _of_components(f: Findings) -> Iterator[tuple[str, Callable[[Any], Any], str
         "estimates. The numbers are in the tables of this section.",
         "Posterior densities of weights, means and standard deviations (kernel estimates, scaled to one height), with "
         f"posterior mean and {100 * plots_model.MASS:g}% equal-tailed interval below, and EM's estimate (cross)."
-        + (selected if 4 < d else ""),
+        + (selected if d > 4 else ""),
     )
 
 
@@ -125,11 +133,13 @@ def _of_rows(f: Findings) -> Iterator[tuple[str, Callable[[Any], Any], str, str,
     said = interval_words(members.attrs)
     d = f.table.n_features
     where = {
-        1: f"Posterior probability of each cluster at every value of the column, with pointwise {said}; marks are rows.",
+        1: f"Posterior probability of each cluster at every value of the column, with pointwise {said}; marks are "
+        "rows.",
         2: "Rows by most probable cluster; the larger the mark, the less certain (entropy).",
     }.get(
         d,
-        "Rows in the plane in which the components differ most, in means and covariances (Scrucca 2010); colour and mark are "
+        "Rows in the plane in which the components differ most, in means and covariances (Scrucca 2010); colour and "
+        "mark are "
         "the most probable cluster, and the larger the mark, the less certain (entropy).",
     )
     ringed = f" Ringed: open rows, whose most probable cluster has probability below {plots_rows.OPEN_BELOW:g}."
@@ -137,7 +147,8 @@ def _of_rows(f: Findings) -> Iterator[tuple[str, Callable[[Any], Any], str, str,
         "memberships",
         lambda figure: plots_rows.plot_memberships(members, f.posterior, axes=figure),
         "Membership map",
-        f"Map of {members.sizes['obs_id']} rows, {n_open} of them open. Every row's probabilities are in the row table.",
+        f"Map of {members.sizes['obs_id']} rows, {n_open} of them open. Every row's probabilities are in the row "
+        "table.",
         where + (ringed if d > 1 else ""),
     )
     n = int(np.clip(n_open + 2, 8, min(25, members.sizes["obs_id"])))
@@ -147,7 +158,8 @@ def _of_rows(f: Findings) -> Iterator[tuple[str, Callable[[Any], Any], str, str,
         lambda figure: plots_rows.plot_uncertain_rows(members, n, axes=figure),
         "The most uncertain rows",
         f"Forest plot of the {n} most uncertain rows, from the top: {names} and so on.",
-        f"The {n} rows of largest entropy, the most uncertain on top: posterior probability of their (at most three) most "
+        f"The {n} rows of largest entropy, the most uncertain on top: posterior probability of their (at most three) "
+        "most "
         f"probable clusters, with {said}.",
     )
     matrix = _coclustering(f)
@@ -156,10 +168,12 @@ def _of_rows(f: Findings) -> Iterator[tuple[str, Callable[[Any], Any], str, str,
         "coclustering",
         lambda figure: plots_rows.plot_coclustering(matrix, f.consensus, axes=figure),
         "Co-clustering probabilities",
-        f"Heat map of the probability that two rows share a cluster, in {f.consensus.n_clusters} blocks of the consensus.",
+        f"Heat map of the probability that two rows share a cluster, in {f.consensus.n_clusters} blocks of the "
+        "consensus.",
         "Posterior probability that two rows belong to the same cluster, labels integrated out, rows ordered by the "
         f"consensus partition ({f.consensus.loss} loss, {f.consensus.n_clusters} clusters). {ball:g}% of the sampled "
-        f"partitions lie within {f.consensus.radius:.3f} of it, {_unit(f)}. Drawn: {matrix.attrs.get('rows', 'all rows')}.",
+        f"partitions lie within {f.consensus.radius:.3f} of it, {_unit(f)}. Drawn: "
+        f"{matrix.attrs.get('rows', 'all rows')}.",
     )
 
 
@@ -180,9 +194,10 @@ def _of_checks(f: Findings) -> Iterator[tuple[str, Callable[[Any], Any], str, st
         lambda figure: plots_checks.plot_contrast(f.contrast, axes=figure),
         "EM against the posterior",
         f"Forest plot. {int(inside.sum())} of {len(inside)} EM estimates lie inside the posterior's interval.",
-        f"EM's estimates on the scale of the posterior: bars are {100 * f.contrast.ci_prob:g}% equal-tailed intervals, in "
-        "posterior standard deviations from the posterior mean; diamonds are EM's estimates inside, crosses those outside."
-        + (" Shown are the 30 parameters in which EM lies furthest off." if len(inside) > 30 else ""),
+        f"EM's estimates on the scale of the posterior: bars are {100 * f.contrast.ci_prob:g}% equal-tailed intervals, "
+        "in "
+        "posterior standard deviations from the posterior mean; diamonds are EM's estimates inside, crosses those "
+        "outside." + (" Shown are the 30 parameters in which EM lies furthest off." if len(inside) > 30 else ""),
     )
     yield (
         "verdict",
@@ -190,7 +205,8 @@ def _of_checks(f: Findings) -> Iterator[tuple[str, Callable[[Any], Any], str, st
         "Rank plots of label-free quantities",
         f"Rank histograms of each chain. Verdict: {f.diagnosis.title}.",
         "How often each chain's draws take each twentieth of the ranks among all draws: the log likelihood and the "
-        "label-free quantities of largest R-hat. Chains that agree stay within the band, which holds 99% of a class's counts "
+        "label-free quantities of largest R-hat. Chains that agree stay within the band, which holds 99% of a class's "
+        "counts "
         "for as many independent draws as the effective sample size.",
     )
     yield (

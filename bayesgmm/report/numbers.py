@@ -5,7 +5,18 @@ from __future__ import annotations
 from math import floor, isfinite, log10
 from typing import Any
 
-__all__ = ["MISSING", "count", "decimals", "fixed", "interval", "p_value", "probability", "probability_interval", "significant", "spelled"]
+__all__ = [
+    "MISSING",
+    "count",
+    "decimals",
+    "fixed",
+    "interval",
+    "p_value",
+    "probability",
+    "probability_interval",
+    "significant",
+    "spelled",
+]
 
 MISSING = "–"
 _SPELLED = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
@@ -36,7 +47,9 @@ def significant(value: Any, digits: int = 3) -> str:
     if not isfinite(value) or value == 0:
         return fixed(value, 0)
     places = digits - 1 - floor(log10(abs(value)))
-    return fixed(value, min(max(places, 0), _MOST_DECIMALS)) if -9 <= places <= _MOST_DECIMALS else f"{value:.{digits}g}"
+    return (
+        fixed(value, min(max(places, 0), _MOST_DECIMALS)) if -9 <= places <= _MOST_DECIMALS else f"{value:.{digits}g}"
+    )
 
 
 def probability(value: Any) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from . import sections
+from . import sections, sections_judged
 from .figures import figures
 from .words import answer, interval_words, model_words
 
@@ -22,7 +22,13 @@ if TYPE_CHECKING:
 __all__ = ["render_report"]
 
 # What each verdict looks like; the word is always there as well.
-_TONES = {"converged": "good", "label switching": "good", "multimodal": "bad", "not converged": "bad", "degenerate": "bad"}
+_TONES = {
+    "converged": "good",
+    "label switching": "good",
+    "multimodal": "bad",
+    "not converged": "bad",
+    "degenerate": "bad",
+}
 _MARKS = {"good": "✓", "bad": "✕", "plain": "•"}
 
 
@@ -55,7 +61,7 @@ def render_report(findings: Findings) -> str:
         contrast_lines=_lines(findings.contrast.summary),
         kmeans_lines=_lines(findings.kmeans.summary),
         command=_command(provenance),
-        provenance=list(sections.provenance_items(provenance)),
+        provenance=list(sections_judged.provenance_items(provenance)),
         style=Markup(_part("report.css")),
         script=Markup(script),
         # The policy names this one script by its hash: text from the data cannot become another.
@@ -71,14 +77,14 @@ def _tables(findings: Findings) -> dict[str, Any]:
         "components": sections.components(findings),
         "rows": sections.row_table(findings) if several else None,
         "consensus": sections.consensus_bounds(findings) if several else None,
-        "parameters": sections.parameters(findings),
-        "contrast_rows": sections.contrast_rows(findings) if several else None,
-        "prediction": sections.prediction(findings),
-        "kmeans": sections.kmeans_centres(findings),
-        "kmeans_rows": sections.kmeans_rows(findings) if several else None,
-        "diagnoses": sections.diagnoses(findings),
-        "label_free": sections.label_free_table(findings),
-        "checks": sections.checks(findings),
+        "parameters": sections_judged.parameters(findings),
+        "contrast_rows": sections_judged.contrast_rows(findings) if several else None,
+        "prediction": sections_judged.prediction(findings),
+        "kmeans": sections_judged.kmeans_centres(findings),
+        "kmeans_rows": sections_judged.kmeans_rows(findings) if several else None,
+        "diagnoses": sections_judged.diagnoses(findings),
+        "label_free": sections_judged.label_free_table(findings),
+        "checks": sections_judged.checks(findings),
     }
 
 

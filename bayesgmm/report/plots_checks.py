@@ -62,7 +62,7 @@ def plot_criteria(
             ax.set_xticks(ks if len(ks) <= 10 else ks[:: -(-len(ks) // 10)])
             ax.set_xlim(ks[0] - 0.4, ks[-1] + 0.4)
             _zoomed_at_zero(ax, part)
-            if part["series"].nunique() > 1:
+            if len(set(part["series"])) > 1:
                 ax.legend(loc="best", handlelength=1.6, labelspacing=0.3)
     return drawn
 
@@ -75,7 +75,9 @@ def _zoomed_at_zero(ax: Any, part: pd.DataFrame) -> None:
     low, high = float(np.nanmin(ends)), float(np.nanmax(ends))
     ax.set_yscale("symlog", linthresh=_CLOSE, linscale=1.0)
     marks = [0, 5, 10, *(10**e for e in range(2, 13))]
-    ax.yaxis.set_major_locator(FixedLocator([-m for m in marks if 0 < m <= -low * 1.3] + [m for m in marks if m <= max(high * 1.3, 5)]))
+    ax.yaxis.set_major_locator(
+        FixedLocator([-m for m in marks if 0 < m <= -low * 1.3] + [m for m in marks if m <= max(high * 1.3, 5)])
+    )
     ax.yaxis.set_minor_locator(NullLocator())
     ax.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:.0f}" if abs(y) < 1e6 else f"{y:.0e}"))
     ax.set_ylim(min(low * 1.6, -0.8), max(high * 1.6, 0.8))
@@ -88,13 +90,20 @@ def _criterion_line(ax: Any, position: int, name: str, series: pd.DataFrame) -> 
     if series["lb"].notna().any():
         ax.fill_between(k, series["lb"], series["ub"], color=style["color"], alpha=0.2, linewidth=0)
         ax.errorbar(
-            k, value, yerr=[value - series["lb"], series["ub"] - value], color=style["color"], linewidth=0.9, linestyle="none"
+            k,
+            value,
+            yerr=[value - series["lb"], series["ub"] - value],
+            color=style["color"],
+            linewidth=0.9,
+            linestyle="none",
         )
         best = np.nanargmax(value)
     else:
         best = np.nanargmin(value)
     if np.isfinite(value[best]):
-        ax.plot(k[best], value[best], "o", markerfacecolor="none", markeredgecolor=INK, markersize=9, markeredgewidth=0.8)
+        ax.plot(
+            k[best], value[best], "o", markerfacecolor="none", markeredgecolor=INK, markersize=9, markeredgewidth=0.8
+        )
 
 
 def _criteria_data(grid: Grid, comparison: pd.DataFrame | None) -> pd.DataFrame:
@@ -104,7 +113,12 @@ def _criteria_data(grid: Grid, comparison: pd.DataFrame | None) -> pd.DataFrame:
     best = table["bic"].min()
     parts = [
         pd.DataFrame(
-            {"panel": "BIC above the best", "series": s, "n_components": part["n_components"], "value": part["bic"] - best}
+            {
+                "panel": "BIC above the best",
+                "series": s,
+                "n_components": part["n_components"],
+                "value": part["bic"] - best,
+            }
         )
         for s, part in table.groupby("covariance_type", sort=False)
     ]
@@ -127,7 +141,14 @@ def _criteria_data(grid: Grid, comparison: pd.DataFrame | None) -> pd.DataFrame:
                      "value": diff, "lb": diff - 2 * se, "ub": diff + 2 * se}
                 )
             )  # fmt: skip
-    frame = pd.concat([p.reindex(columns=["panel", "series", "n_components", "value", "lb", "ub"]).astype({"lb": float, "ub": float}) for p in parts])
+    frame = pd.concat(
+        [
+            p.reindex(columns=["panel", "series", "n_components", "value", "lb", "ub"]).astype(
+                {"lb": float, "ub": float}
+            )
+            for p in parts
+        ]
+    )
     return frame.reset_index(drop=True)
 
 
@@ -278,6 +299,6 @@ def _rank_panel(ax: Any, part: pd.DataFrame, stats: pd.Series) -> None:
     ax.set_xticks([0, bins // 2, bins])
     ax.set_ylim(0, max(part["count"].max(), first["ub"]) * 1.25)
     ax.text(
-        0.98, 0.96, f"R-hat {stats['r_hat']:.3f}, ESS {stats['ess_bulk']:.0f}", transform=ax.transAxes, ha="right", va="top",
-        fontsize=7.5, color=INK,
+        0.98, 0.96, f"R-hat {stats['r_hat']:.3f}, ESS {stats['ess_bulk']:.0f}", transform=ax.transAxes,
+        ha="right", va="top", fontsize=7.5, color=INK,
     )  # fmt: skip

@@ -112,7 +112,9 @@ def _pair_panel(ax: Any, data: dict[str, Any], fx: int, fy: int, x: int, y: int)
             color=style["color"], markersize=2.2 if dense else 3, alpha=0.25 if dense else 0.55, markeredgewidth=0,
             rasterized=dense,
         )  # fmt: skip
-        fan = geometry.ellipses(posterior.means[:, k][:, which], posterior.dense_covariances[:, k][:, which][:, :, which])
+        fan = geometry.ellipses(
+            posterior.means[:, k][:, which], posterior.dense_covariances[:, k][:, which][:, :, which]
+        )
         # One path with gaps: a fan of forty separate lines would be forty elements.
         gap = np.full((len(fan), 1, 2), np.nan)
         path = np.concatenate([fan, gap], axis=1).reshape(-1, 2)
@@ -148,7 +150,7 @@ def _with_gaps(at: Array, curves: Array) -> tuple[Array, Array]:
 def _legend(grid: Any, size: int, n_clusters: int) -> None:
     from matplotlib.lines import Line2D
 
-    mark = {"linestyle": "none", "markersize": 5, "markeredgewidth": 0}
+    mark: dict[str, Any] = {"linestyle": "none", "markersize": 5, "markeredgewidth": 0}
     handles = []
     for k in range(n_clusters):
         style = cluster_style(k)
@@ -160,7 +162,10 @@ def _legend(grid: Any, size: int, n_clusters: int) -> None:
     else:
         # The corner above the diagonal is empty.
         grid[0, size - 1].legend(
-            handles=handles, loc="upper right", borderaxespad=0, ncols=1 if n_clusters < 8 and size > 2 else 2 - (size == 2 and n_clusters < 6)
+            handles=handles,
+            loc="upper right",
+            borderaxespad=0,
+            ncols=1 if n_clusters < 8 and size > 2 else 2 - (size == 2 and n_clusters < 6),
         )
 
 
@@ -227,7 +232,16 @@ def plot_predictive(
         grid = canvas(axes, rows, columns, (7.4 if columns > 1 else 6.4, 2.9 if rows == 1 else 2.1 * rows + 0.4))
         for ax, j in zip(grid.ravel(), features, strict=False):
             frame, values = frames[j], view.values[:, j]
-            ax.hist(values, bins=_bins(values), density=True, histtype="stepfilled", color=MUTED, alpha=0.25, linewidth=0, label="data")
+            ax.hist(
+                values,
+                bins=_bins(values),
+                density=True,
+                histtype="stepfilled",
+                color=MUTED,
+                alpha=0.25,
+                linewidth=0,
+                label="data",
+            )
             ax.fill_between(frame["x"], frame["lb"], frame["ub"], color=cluster_style(0)["color"], alpha=0.3,
                             linewidth=0, label="posterior, 89% band")  # fmt: skip
             ax.plot(frame["x"], frame["mean"], color=cluster_style(0)["color"], label="posterior predictive")
@@ -349,4 +363,11 @@ def _marginals_legend(ax: Any, n_clusters: int) -> None:
         style = cluster_style(k)
         handles.append(Line2D([], [], **style, markersize=4, label=f"cluster {k}"))
     handles.append(Line2D([], [], color=INK, marker="x", linestyle="none", markersize=5, label="EM"))
-    ax.legend(handles=handles, loc="center left", ncols=1 + (n_clusters > 5), title="mean, 89% interval, density", alignment="left", title_fontsize=8)
+    ax.legend(
+        handles=handles,
+        loc="center left",
+        ncols=1 + (n_clusters > 5),
+        title="mean, 89% interval, density",
+        alignment="left",
+        title_fontsize=8,
+    )

@@ -104,8 +104,9 @@ def _probability_curves(ax: Any, memberships: xr.Dataset, view: PosteriorView) -
         ax.plot(at, block.responsibilities[:, k].mean(0), color=style["color"], linestyle=style["linestyle"])
         rows = memberships["assignment"].values == cluster
         ax.plot(
-            x[rows], memberships["probability"].sel(cluster=cluster).values[rows], linestyle="none", color=style["color"],
-            marker=style["marker"], markersize=4, markeredgewidth=0, label=f"cluster {cluster}", rasterized=len(x) > DENSE,
+            x[rows], memberships["probability"].sel(cluster=cluster).values[rows], linestyle="none",
+            color=style["color"], marker=style["marker"], markersize=4, markeredgewidth=0, label=f"cluster {cluster}",
+            rasterized=len(x) > DENSE,
         )  # fmt: skip
     ax.set_ylim(-0.02, 1.04)
 
@@ -205,7 +206,9 @@ def _cluster_legend(ax: Any, which: list[int], clusters: list[Any]) -> None:
     handles = []
     for k in which:
         style = cluster_style(k)
-        handles.append(Line2D([], [], color=style["color"], marker=style["marker"], markersize=4, label=f"cluster {clusters[k]}"))
+        handles.append(
+            Line2D([], [], color=style["color"], marker=style["marker"], markersize=4, label=f"cluster {clusters[k]}")
+        )
     ax.legend(handles=handles, loc="upper left", bbox_to_anchor=(1.01, 1), borderaxespad=0)
 
 

@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["Cell", "Column", "TableView"]
+import numpy as np
+
+from .numbers import MISSING, significant
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Cell", "Column", "TableView", "frame_table"]
 
 
 @dataclass(frozen=True)
@@ -37,6 +44,11 @@ class Column:
     name: str
     numeric: bool = True
     help: str = ""
+
+    @classmethod
+    def text(cls, name: str) -> Column:
+        """A column of words."""
+        return cls(name, numeric=False)
 
 
 @dataclass(frozen=True)
@@ -78,3 +90,24 @@ class TableView:
             if len(row) != len(heads):
                 raise ValueError(f"a row of table {name!r} has {len(row)} cells for {len(heads)} columns")
         return cls(name, caption, heads, body, **options)
+
+
+def frame_table(name: str, caption: str, frame: pd.DataFrame, heads: dict[str, str] | None = None) -> TableView:
+    """Any table of results, its index first where that has a name or labels."""
+    if frame.index.name is not None or frame.index.dtype.kind not in "iu":
+        frame = frame.rename_axis(frame.index.name or "").reset_index()
+    heads = heads or {}
+    columns = [
+        Column(heads.get(str(c), str(c).replace("_", " ")), numeric=frame[c].dtype.kind in "iuf") for c in frame.columns
+    ]
+    return TableView.of(name, caption, columns, [[_any_cell(v) for v in row] for row in frame.itertuples(index=False)])
+
+
+def _any_cell(value: Any) -> Cell:
+    if isinstance(value, bool | np.bool_):
+        return Cell("yes" if value else "no")
+    if isinstance(value, int | np.integer):
+        return Cell(str(value), sort=int(value))
+    if isinstance(value, float | np.floating):
+        return Cell(MISSING if np.isnan(value) else significant(value, 4), sort=float(value))
+    return Cell(str(value))

@@ -95,7 +95,8 @@ def _headline(findings: Findings, sound: bool) -> str:
     leader = _untrusted_leader(findings)
     if leader is not None:
         return (
-            f"Not settled. {_capital(text)} {'are' if k > 1 else 'is'} best supported among the models whose samples can be "
+            f"Not settled. {_capital(text)} {'are' if k > 1 else 'is'} best supported among the models whose samples "
+            "can be "
             f"trusted; {model_words(*_split(leader))} may be better, but the sample of that model is "
             f"“{findings.diagnoses[leader].verdict}”."
         )
@@ -132,7 +133,8 @@ def _sure(findings: Findings) -> tuple[str, ...]:
         sentences.append(f"{told}." if leader else f"{told}: {grade}.")
     if leader:
         sentences.append(
-            f"{_capital(model_words(*_split(leader)))} would have {probability(findings.comparison.loc[leader, 'p_k'])}, a "
+            f"{_capital(model_words(*_split(leader)))} would have "
+            f"{probability(findings.comparison.loc[leader, 'p_k'])}, a "
             "number that its sample does not support."
         )
     said = str(findings.comparison.attrs.get("sentence", "")).strip()
@@ -172,9 +174,7 @@ def _em_alone(findings: Findings) -> tuple[str, ...]:
     best = findings.grid.best_cell("bic")
     headline = _split(findings.headline)
     if best != headline:
-        sentences.append(
-            f"By BIC alone, EM would have reported {model_words(*best)}, not {model_words(*headline)}."
-        )
+        sentences.append(f"By BIC alone, EM would have reported {model_words(*best)}, not {model_words(*headline)}.")
     # The contrast's last sentence says it; those before it have their own section.
     told = [line for line in str(findings.contrast.summary).splitlines() if line.strip()]
     if told:
@@ -203,14 +203,17 @@ def _next_steps(findings: Findings, n_open: int, sound: bool) -> tuple[str, ...]
     high_k = _high_k(findings)
     if high_k:
         steps.append(
-            f"Look at {count(high_k, 'row')} on which the leave-one-out estimate of the headline model leans too heavily "
+            f"Look at {count(high_k, 'row')} on which the leave-one-out estimate of the headline model leans too "
+            "heavily "
             "(Pareto k above 0.7): outliers, or a component that stands on few rows."
         )
     outside = int((~findings.contrast.parameters["inside"].astype(bool)).sum())
     if outside:
         steps.append("Quote the posterior's means and intervals, not EM's point estimates, where the two part.")
     if not steps:
-        steps.append("Use the posterior's intervals when you quote a weight, a mean or a spread; nothing else is called for.")
+        steps.append(
+            "Use the posterior's intervals when you quote a weight, a mean or a spread; nothing else is called for."
+        )
     return tuple(steps)
 
 

@@ -154,8 +154,8 @@ def likelihood_note(results: Sequence[Result], cells: Sequence[Any]) -> list[str
         ]
         lines.append(
             f"- {'N < 50 K D' if small else 'N at least 50 K D'}: our EM reaches a higher likelihood than scikit-learn "
-            f"(by more than 0.1) in {len(higher)} of {len(chosen)} data sets, a lower one in {lower}. Log score per row "
-            f"where it is higher: {told[0]}; where the two agree: {told[1]}."
+            f"(by more than 0.1) in {len(higher)} of {len(chosen)} data sets, a lower one in {lower}. Log score per "
+            f"row where it is higher: {told[0]}; where the two agree: {told[1]}."
         )
     return [
         "The better maximum need not give the better memberships: a search that stops early is a crude prior.",
@@ -214,8 +214,8 @@ def write_report(
     text = [
         "# Memberships: calibration and coverage",
         "",
-        f"Made by `python tests/benchmarks/memberships_study.py {options}` in {seconds / 60:.1f} minutes ({used / 60:.1f} of "
-        f"processor time) on {cores()} cores; {versions()}.",
+        f"Made by `python tests/benchmarks/memberships_study.py {options}` in {seconds / 60:.1f} minutes "
+        f"({used / 60:.1f} of processor time) on {cores()} cores; {versions()}.",
         "",
         f"{len(results):,} data sets in {len(cells)} cells. Parameters are drawn from the prior (stated in the units "
         "of the data: means N(0, sd) with the sd of the cell, the package's defaults otherwise), labels and rows from "

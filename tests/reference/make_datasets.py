@@ -55,7 +55,7 @@ def main(folder: Path) -> None:
     for make in (flower, cells, vowels):
         try:
             frame = make()
-        except ModuleNotFoundError as error:
+        except ImportError as error:
             print(f"{make.__name__} is left as it is: {error}")
             continue
         frame.to_csv(folder / f"{make.__name__}.csv", index=False, lineterminator="\n")

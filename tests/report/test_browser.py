@@ -1,4 +1,4 @@
-"""The page in a real browser: what a reader can do with it, on a desk, on a phone, by keyboard; and that it asks nobody."""
+"""The page in a real browser: what a reader can do with it, at any width, by keyboard; and that it asks nobody."""
 
 from __future__ import annotations
 
@@ -194,7 +194,8 @@ def test_print_cuts_no_figure(opened):
         "Emulation.setDeviceMetricsOverride", {"width": 688, "height": 1000, "deviceScaleFactor": 1, "mobile": False}
     )
     heights = driver.execute_script(
-        "return Array.from(document.querySelectorAll('figure')).map(f => [f.offsetHeight, getComputedStyle(f).breakInside])"
+        "return Array.from(document.querySelectorAll('figure'))"
+        ".map(f => [f.offsetHeight, getComputedStyle(f).breakInside])"
     )
     driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
     assert heights

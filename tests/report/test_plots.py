@@ -1,4 +1,4 @@
-"""Plots as data: what they would draw, for few and many features and clusters; and that they draw it where they are told."""
+"""Plots as data, for few and many features and clusters; and that they draw where they are told."""
 
 from __future__ import annotations
 
@@ -167,7 +167,7 @@ def test_rank_counts_are_complete_and_show_chains_that_differ():
     same = rank_counts(rng.standard_normal((4, 500)))
     assert (same.sum(1) == 500).all()
     assert same.sum(0).tolist() == [100] * 20
-    apart = rank_counts(rng.standard_normal((2, 500)) + [[0.0], [10.0]])
+    apart = rank_counts(rng.standard_normal((2, 500)) + np.array([[0.0], [10.0]]))
     assert apart[0, 10:].sum() == 0
 
 
