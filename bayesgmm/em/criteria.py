@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from ..mixture import Mixture, single_threaded_blas
 from ..mixture.estep import log_terms
 from ..mixture.kernel import softmax_block
+from ..tables import Scaling
 
 __all__ = ["aic", "bic", "classification_terms", "entropy", "icl", "map_counts", "map_labels"]
 
@@ -37,7 +38,7 @@ def icl(bic_value: float, log_max: float) -> float:
 
 
 def classification_terms(
-    mixture: Mixture, values: Array, sample_weight: Array | None = None
+    mixture: Mixture, values: Array, sample_weight: Array | None = None, scaling: Scaling | None = None
 ) -> tuple[float, float, Array]:
     """What the most probable labels say, in blocks of rows.
 
@@ -46,8 +47,9 @@ def classification_terms(
     mixture : Mixture
         Single.
     values : (N, D)
-        In the units of the mixture.
+        In the units of the mixture, or brought to them by ``scaling``.
     sample_weight : (N,), optional
+    scaling : Scaling, optional
 
     Returns
     -------
@@ -60,13 +62,14 @@ def classification_terms(
     """
     log_max, entropy_sum, counts = 0.0, 0.0, np.zeros(mixture.n_components)
     with single_threaded_blas():
-        for part, terms in log_terms(mixture, values):
+        for part, terms in log_terms(mixture, values, scaling):
             weight = np.ones(terms.shape[1]) if sample_weight is None else sample_weight[part]
             top, norm, scratch = np.empty((3, terms.shape[1]))
             labels = terms.argmax(0)
             softmax_block(terms, top, norm, scratch)
             log_max -= float(weight @ np.log(norm))  # max z = 1 / norm
-            entropy_sum -= float((terms * np.log(np.maximum(terms, 1e-300))).sum(0) @ weight)
+            logs = np.log(np.maximum(terms, 1e-300))
+            entropy_sum -= float(np.einsum("kb,kb,b->", terms, logs, weight))
             counts += np.bincount(labels, weights=weight, minlength=mixture.n_components)
     return log_max, max(entropy_sum, 0.0), counts
 
@@ -81,10 +84,10 @@ def map_counts(mixture: Mixture, values: Array, sample_weight: Array | None = No
     return classification_terms(mixture, values, sample_weight)[2]
 
 
-def map_labels(mixture: Mixture, values: Array) -> NDArray[np.intp]:
-    """Most probable component of each row (N,), without an array of N x K."""
+def map_labels(mixture: Mixture, values: Array, scaling: Scaling | None = None) -> NDArray[np.intp]:
+    """Most probable component of each row (N,), without an array of N x K (scaling: `classification_terms`)."""
     labels = np.empty(len(values), dtype=np.intp)
     with single_threaded_blas():
-        for part, terms in log_terms(mixture, values):
+        for part, terms in log_terms(mixture, values, scaling):
             labels[part] = terms.argmax(0)
     return labels

@@ -15,8 +15,10 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from ..mixture import Mixture, log_density, responsibilities, single_threaded_blas, structure_named
 from ..tables import InputError, Scaling
 from . import criteria
-from .fit import Prepared, checked_weight, fit_prepared, prepare_values
+from .fit import fit_prepared
+from .prepare import Prepared, checked_weight, prepare_values
 from .result import EMFit
+from .standard_errors import StandardErrors, standard_errors
 from .starts import KINDS, Rows, make_starts
 
 __all__ = ["GaussianMixture"]
@@ -224,27 +226,25 @@ class GaussianMixture(DensityMixin, BaseEstimator):
             structure, *(np.asarray(a, dtype=float) for a in (self.weights_, self.means_, self.covariances_))
         )
 
-    def _standardised(self, X: Any) -> tuple[Mixture, Array, float]:
-        """Mixture and rows on the scale of the fit, and the log Jacobian of one row."""
+    def _standardised(self, X: Any) -> tuple[Mixture, Array, Scaling]:
+        """Mixture on the scale of the fit, checked rows as given, and what brings them to that scale."""
         mixture = self._mixture()
         values = self._values(X, reset=False)
         scaling = self.result_.scaling if hasattr(self, "result_") else Scaling.identity(mixture.n_features)
-        return mixture.standardised(scaling), scaling.standardise(values), scaling.log_jacobian
+        return mixture.standardised(scaling), values, scaling
 
     def predict_proba(self, X: Any) -> Array:
         """Responsibilities (N, K)."""
-        mixture, rows, _ = self._standardised(X)
-        return responsibilities(mixture, rows)[0]
+        return responsibilities(*self._standardised(X))[0]
 
     def predict(self, X: Any) -> NDArray[np.intp]:
         """Most probable component of each row (N,)."""
-        mixture, rows, _ = self._standardised(X)
-        return criteria.map_labels(mixture, rows)
+        return criteria.map_labels(*self._standardised(X))
 
     def score_samples(self, X: Any) -> Array:
         """Log density of each row (N,)."""
-        mixture, rows, jacobian = self._standardised(X)
-        return log_density(mixture, rows) + jacobian
+        mixture, values, scaling = self._standardised(X)
+        return log_density(mixture, values, scaling) + scaling.log_jacobian
 
     def score(self, X: Any, y: Any = None) -> float:
         """Mean log density of the rows."""
@@ -264,8 +264,30 @@ class GaussianMixture(DensityMixin, BaseEstimator):
 
     def icl(self, X: Any) -> float:
         """Integrated completed likelihood on ``X``, BIC plus the price of uncertain labels; lower is better."""
-        mixture, rows, _ = self._standardised(X)
-        return criteria.icl(self.bic(X), criteria.classification_terms(mixture, rows)[0])
+        mixture, values, scaling = self._standardised(X)
+        return criteria.icl(self.bic(X), criteria.classification_terms(mixture, values, scaling=scaling)[0])
+
+    def standard_errors(
+        self,
+        X: Any,
+        method: str = "information",
+        *,
+        sample_weight: Any = None,
+        n_boot: int = 200,
+        random_state: int | np.random.Generator | None = 0,
+    ) -> StandardErrors:
+        """Standard errors of weights, means and covariances, given the data of the fit (`standard_errors`)."""
+        mixture, values, scaling = self._standardised(X)
+        return standard_errors(
+            mixture.in_data_units(scaling),
+            values,
+            scaling,
+            method,
+            sample_weight=checked_weight(sample_weight, len(values)),
+            n_boot=n_boot,
+            random_state=random_state,
+            columns=getattr(self, "feature_names_in_", None),
+        )
 
     def sample(self, n_samples: int = 1) -> tuple[Array, NDArray[np.intp]]:
         """Draw rows (n, D) and their components (n,), grouped by component."""

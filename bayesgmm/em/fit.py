@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..mixture import Design, Mixture, Structure, single_threaded_blas, structure_named
-from ..tables import InputError, Scaling, as_table
+from ..mixture import Design, Mixture, Structure, single_threaded_blas
+from ..tables import InputError
 from .criteria import aic, bic, classification_terms, icl
 from .moves import batch_of
+from .prepare import COLLINEAR, Prepared, collinear_columns, prepare
 from .result import EMFit, Optimum
 from .score import score
 from .search import Plan, Pool, explore
 from .starts import KINDS, Rows, make_starts
 
-__all__ = ["Prepared", "checked_weight", "fit_mixture", "fit_prepared", "prepare", "prepare_values"]
+__all__ = ["fit_mixture", "fit_prepared"]
 
 Array = NDArray[np.float64]
 
@@ -27,92 +28,6 @@ _SEARCH_ROWS = 4000
 # Distinct solutions of the search that are finished on all rows.
 _FINISHED = 3
 _MOST_OPTIMA = 12
-# Smallest eigenvalue of the correlation matrix below which columns are collinear.
-_COLLINEAR = 1e-10
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """Checked data, standardised for one structure.
-
-    Attributes
-    ----------
-    structure : Structure
-    values : (N, D)
-        In the units of the data, rows of weight zero left out.
-    weight : (N,) or None
-    columns : tuple of str
-    scaling : Scaling
-    design : Design
-        Of the standardised rows.
-    """
-
-    structure: Structure
-    values: Array
-    weight: Array | None
-    columns: tuple[str, ...]
-    scaling: Scaling
-    design: Design
-
-    @property
-    def log_jacobian(self) -> float:
-        """What the log likelihood of the data as given has more than that of the standardised data."""
-        return self.design.total * self.scaling.log_jacobian
-
-
-def _table(data: Any) -> tuple[Array, tuple[str, ...]]:
-    """Values (N, D) and column names; a float64 array is taken as it is, without a copy."""
-    if not (isinstance(data, np.ndarray) and data.dtype == np.float64 and data.ndim == 2):
-        table = as_table(data)
-        return table.values, table.columns
-    names = tuple(f"x{j}" for j in range(data.shape[1]))
-    if not data.size or not np.isfinite(data).all():
-        as_table(data)  # raises the error that names the culprit
-    return data, names
-
-
-def checked_weight(sample_weight: Any, n_rows: int) -> Array | None:
-    """Case weights (N,), finite and not negative, or None; one number stands for all rows."""
-    if sample_weight is None:
-        return None
-    weight = np.asarray(sample_weight, dtype=np.float64)
-    if weight.ndim == 0:
-        weight = np.full(n_rows, float(weight))
-    if weight.shape != (n_rows,):
-        raise InputError(f"sample_weight has shape {weight.shape}; give one weight for each of the {n_rows} rows")
-    wrong = ~(np.isfinite(weight) & (weight >= 0))
-    if wrong.any():
-        row = int(np.flatnonzero(wrong)[0])
-        raise InputError(f"sample_weight of row {row} is {weight[row]:g}; weights must be finite and not negative")
-    if not weight.any():
-        raise InputError("sample_weight is zero for every row; give at least one row a positive weight")
-    return weight
-
-
-def prepare(data: Any, structure: str | Structure, sample_weight: Any = None) -> Prepared:
-    """Check data and lay them out, standardised, for one structure.
-
-    Raises
-    ------
-    InputError
-        The data or the weights are not fit for use (`as_table`).
-    """
-    values, columns = _table(data)
-    return prepare_values(values, columns, structure_named(structure), checked_weight(sample_weight, len(values)))
-
-
-def prepare_values(values: Array, columns: tuple[str, ...], structure: Structure, weight: Array | None) -> Prepared:
-    """As `prepare`, from finite values (N, D) and checked weights (N,)."""
-    if weight is not None:
-        kept = weight > 0
-        values, weight = values[kept], weight[kept]
-    if len(values) < 2 or (values == values[0]).all(0).any():
-        import pandas as pd
-
-        as_table(pd.DataFrame(values, columns=list(columns)))  # raises the error that names the culprit
-    scaling = Scaling.of(values, common=structure.common_scale, sample_weight=weight)
-    design = Design.of(scaling.standardise(values), structure, weight)
-    return Prepared(structure, values, weight, columns, scaling, design)
 
 
 def _check_size(prepared: Prepared, n_components: int) -> None:
@@ -129,21 +44,6 @@ def _check_size(prepared: Prepared, n_components: int) -> None:
         raise InputError(
             f"n_components={n_components} is more than the {n_rows} rows (of positive weight); use fewer components"
         )
-
-
-def collinear_columns(prepared: Prepared) -> tuple[str, ...]:
-    """The columns of a linear relation that all rows obey; none where there is no such relation.
-
-    That is, where the smallest eigenvalue of the correlation matrix is below 1e-10 and the structure has correlations.
-    """
-    if not prepared.structure.free(1, 2).correlated or prepared.design.n_features == 1:
-        return ()
-    scatter = prepared.design.scatter
-    spread = np.sqrt(np.diagonal(scatter))
-    eigenvalues, vectors = np.linalg.eigh(scatter / spread / spread[:, None])
-    if eigenvalues[0] >= _COLLINEAR:
-        return ()
-    return tuple(prepared.columns[j] for j in np.flatnonzero(np.abs(vectors[:, 0]) > 1e-3))
 
 
 def _auto_starts(n_components: int, design: Design) -> int:
@@ -248,7 +148,7 @@ def fit_prepared(
     starts = [_own(mixture, prepared) for mixture in extra_starts]
     if count:
         starts += make_starts(prepared.structure, rows, n_components, count, rng, init)
-    collinear = collinear_columns(prepared) if ridge < _COLLINEAR else ()
+    collinear = collinear_columns(prepared) if ridge < COLLINEAR else ()
     plan = Plan(tol, max_iter, ridge, singular=bool(collinear))
     if design is not prepared.design:
         # On many rows each optimum is clear-cut, and work costs more: where half the starts agree, no moves.
@@ -317,7 +217,7 @@ def _judged(pool: Pool, prepared: Prepared, reorder: bool, collinear: tuple[str,
     log_likelihood = float(run.log_likelihood[best]) + jacobian
     p, n = mixture.n_parameters, design.total
     log_max, entropy, counts = classification_terms(
-        standardised.widened(), design.values, design.row_weight if design.row_weight.size else None
+        standardised, design.source, design.row_weight if design.row_weight.size else None, design.scaling
     )
     bic_value = bic(log_likelihood, p, n)
     trace = run.trace[:, best]

@@ -21,8 +21,9 @@ import numpy as np
 
 from ..mixture import COVARIANCE_TYPES, Mixture, Structure, single_threaded_blas, structure_named
 from ..tables import InputError
-from .fit import Prepared, fit_prepared, prepare
+from .fit import fit_prepared
 from .moves import closest_merges, doubled, splits
+from .prepare import Prepared, prepare
 from .result import EMFit, Optimum
 
 if TYPE_CHECKING:

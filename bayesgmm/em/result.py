@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..mixture import Mixture
 from ..tables import Scaling
+from .prepare import prepare
+from .standard_errors import StandardErrors, standard_errors
 
 __all__ = ["OUTCOMES", "EMFit", "Optimum"]
 
@@ -140,6 +143,23 @@ class EMFit:
         if self.collinear:
             return f"drop one of the columns {', '.join(self.collinear[:10])}, or use the structure diag or spherical"
         return OUTCOMES[self.outcome]
+
+    def standard_errors(
+        self,
+        data: Any,
+        method: str = "information",
+        *,
+        sample_weight: Any = None,
+        n_boot: int = 200,
+        random_state: int | np.random.Generator | None = 0,
+    ) -> StandardErrors:
+        """Standard errors of weights, means and covariances, given the data of the fit (`standard_errors`)."""
+        design = prepare(data, self.mixture.structure, sample_weight).design
+        weight = design.row_weight if design.row_weight.size else None
+        return standard_errors(
+            self.mixture, design.source, self.scaling, method, sample_weight=weight, n_boot=n_boot,
+            random_state=random_state, columns=self.columns,
+        )  # fmt: skip
 
     def summary(self) -> str:
         """In the manner of mclust's ``summary()``."""

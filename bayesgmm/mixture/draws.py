@@ -40,8 +40,11 @@ class DrawBlock:
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _softmax_draws(terms, log_density, first, stop):
-    """Softmax over axis 1 of terms (S, K, B) in place; log_density (S, B) receives the log of the sums. Draws first to stop."""
+def _softmax_draws(terms: Array, log_density: Array, first: int, stop: int) -> None:
+    """Softmax over axis 1 of terms (S, K, B) in place, for the draws ``first`` to ``stop``.
+
+    ``log_density`` (S, B) receives the log of the sums.
+    """
     n_rows = terms.shape[2]
     norm = np.empty(n_rows)
     scratch = np.empty(n_rows)

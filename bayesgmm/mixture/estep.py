@@ -12,13 +12,14 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .kernel import accumulate, block_log_terms, softmax_block
+from ..tables.scaling import Scaling
+from .kernel import accumulate_values, block_log_terms, softmax_block
 from .narrow import accumulate_narrow, narrow_log_terms
 from .parameters import Mixture
 from .structures import Structure
@@ -39,7 +40,11 @@ Array = NDArray[np.float64]
 _SLICE = 32768
 _POOL_NAME = "bayesgmm-rows"
 _EMPTY = np.empty(0)
-# Relative rounding of the expanded form is about |x|^2 / (smallest variance) ulps; beyond this the narrow route is taken.
+# Read-only arrays of fewer numbers are copied: numba would compile its functions a second time for them.
+_SMALL = 2**20
+# Bytes of a block of log terms kept row by row.
+_TERMS = 2**22
+# Relative rounding of the expanded form is about |x|^2 / (smallest variance) ulps: beyond this, the narrow route.
 _CANCELLATION = 1e-8
 
 
@@ -67,15 +72,17 @@ def _pool() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(max_workers=_cores(), thread_name_prefix=_POOL_NAME)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Design:
-    """Data laid out for one structure.
+    """Data laid out for one structure. They are not copied: blocks are standardised as they are used.
 
     Attributes
     ----------
     structure : Structure
-    rows : (A, N) float64, C order
-        Augmented data.
+    source : (N, D) float64, C order
+        The data as given.
+    scaling : Scaling
+        What makes them the standardised rows that everything else here is about.
     pairs : (P, 2) int64
     row_weight : (N,) or (0,)
         Case weights; empty where all are one.
@@ -88,7 +95,8 @@ class Design:
     """
 
     structure: Structure
-    rows: Array
+    source: Array
+    scaling: Scaling
     pairs: NDArray[np.int64]
     row_weight: Array
     total: float
@@ -96,44 +104,59 @@ class Design:
     radius: float
 
     @classmethod
-    def of(cls, values: Array, structure: Structure, sample_weight: Array | None = None) -> Design:
-        """Lay out ``values`` (N, D), with case weights (N,) if given."""
-        values = np.asarray(values, dtype=np.float64)
+    def of(
+        cls, values: Array, structure: Structure, sample_weight: Array | None = None, scaling: Scaling | None = None
+    ) -> Design:
+        """Lay out ``values`` (N, D), standardised by ``scaling`` if given, with case weights (N,) if given."""
+        values = np.ascontiguousarray(values, dtype=np.float64)
+        if not values.flags.writeable and values.size <= _SMALL:
+            values = values.copy()
+        d = values.shape[1]
+        if scaling is None:
+            scaling = Scaling.identity(d)
+        elif not np.isfinite(_reciprocal(scaling)).all():
+            values, scaling = scaling.standardise(values), Scaling.identity(d)
         weight = _EMPTY if sample_weight is None else np.ascontiguousarray(sample_weight, dtype=np.float64)
-        weighted = values if sample_weight is None else values * weight[:, None]
-        rows = np.ascontiguousarray(structure.rows(values))
-        return cls(
-            structure,
-            rows,
-            structure.pairs(values.shape[1]),
-            weight,
-            float(values.shape[0] if sample_weight is None else weight.sum()),
-            weighted.T @ values,
-            float(np.einsum("ij,ij->i", values, values).max(initial=0.0)),
-        )
+        scatter, radius = np.zeros((d, d)), 0.0
+        for first, stop in _slices(len(values)):
+            block = scaling.standardise(values[first:stop])
+            weighted = block if sample_weight is None else block * weight[first:stop, None]
+            scatter += weighted.T @ block
+            radius = max(radius, float(np.einsum("ij,ij->i", block, block).max(initial=0.0)))
+        total = float(len(values) if sample_weight is None else weight.sum())
+        return cls(structure, values, scaling, structure.pairs(d), weight, total, scatter, radius)
 
     @property
     def n_rows(self) -> int:
-        return self.rows.shape[1]
+        return self.source.shape[0]
 
     @property
     def n_features(self) -> int:
-        return self.scatter.shape[0]
+        return self.source.shape[1]
 
     @property
     def values(self) -> Array:
-        """The data (N, D), a view."""
-        return self.rows[1 : 1 + self.n_features].T
+        """The standardised data (N, D), a new array."""
+        return self.scaling.standardise(self.source)
+
+    @cached_property
+    def rows(self) -> Array:
+        """Augmented data (A, N), C order: for `kernel.accumulate`. Kept once asked for."""
+        return np.ascontiguousarray(self.structure.rows(self.values))
 
     def subset(self, which: NDArray[np.intp]) -> Design:
         """The same layout for some of the rows."""
         weight = self.row_weight[which] if self.row_weight.size else None
-        return Design.of(self.values[which], self.structure, weight)
+        return Design.of(self.source[which], self.structure, weight, self.scaling)
+
+    def reweighted(self, sample_weight: Array) -> Design:
+        """The same rows with other case weights (N,)."""
+        return Design.of(self.source, self.structure, sample_weight, self.scaling)
 
     @property
     def block(self) -> int:
         """Rows per block: phi of a block should stay in the second-level cache."""
-        return 256 if self.rows.shape[0] + self.pairs.shape[0] < 200 else 1024
+        return 256 if self.n_features + self.pairs.shape[0] < 200 else 1024
 
     def is_narrow(self, mixture: Mixture) -> bool:
         """Whether a component is so narrow that the expanded form would lose digits."""
@@ -143,6 +166,11 @@ class Design:
         else:
             smallest = variances.min()
         return bool(self.radius * np.finfo(float).eps > _CANCELLATION * smallest)
+
+
+def _reciprocal(scaling: Scaling) -> Array:
+    with np.errstate(over="ignore"):
+        return 1.0 / scaling.scale
 
 
 @dataclass(frozen=True)
@@ -217,9 +245,12 @@ def expected_statistics(mixture: Mixture, design: Design, narrow: bool | None = 
 def _expanded_statistics(batch: Mixture, design: Design) -> Statistics:
     structure, d = design.structure, design.n_features
     theta = np.ascontiguousarray(batch.natural)
+    location, precision = design.scaling.location, _reciprocal(design.scaling)
 
     def over(first: int, stop: int) -> tuple[Array, Array]:
-        return accumulate(theta, design.rows, design.pairs, design.row_weight, first, stop, design.block)
+        return accumulate_values(
+            theta, design.source, location, precision, design.pairs, design.row_weight, first, stop, design.block
+        )
 
     log_likelihood, t = _sum_over_slices(over, design.n_rows)
     log_likelihood = log_likelihood + structure.shared_quadratic(batch.covariances, design.scatter)
@@ -241,53 +272,56 @@ def _narrow_statistics(batch: Mixture, design: Design) -> Statistics:
     d = design.n_features
     inverse, constant = whitening(batch)
     means = np.ascontiguousarray(batch.means)
-    values = design.rows[1 : 1 + d]
+    location, precision = design.scaling.location, _reciprocal(design.scaling)
 
     def over(first: int, stop: int) -> tuple[Array, Array]:
-        return accumulate_narrow(inverse, constant, means, values, design.row_weight, first, stop, design.block)
+        return accumulate_narrow(
+            inverse, constant, means, design.source, location, precision, design.row_weight, first, stop, design.block
+        )
 
     log_likelihood, t = _sum_over_slices(over, design.n_rows)
     dense = t[..., 1 + d :].reshape(*t.shape[:-1], d, d)
     return Statistics(log_likelihood, t[..., 0], t[..., 1 : 1 + d], batch.structure.reduce(dense), means)
 
 
-def log_terms(mixture: Mixture, values: Array) -> Iterator[tuple[slice, Array]]:
+def log_terms(mixture: Mixture, values: Array, scaling: Scaling | None = None) -> Iterator[tuple[slice, Array]]:
     """Log of weight times density, (K, B), for blocks of rows of ``values`` (N, D), in order.
 
-    ``mixture`` is a single one; the blocks are fresh arrays that the caller may overwrite.
+    ``mixture`` is a single one, of the values standardised by ``scaling`` if given; the blocks are fresh arrays that
+    the caller may overwrite.
     """
     wide = mixture.widened()
     n_rows = values.shape[0]
-    for first in range(0, n_rows, _SLICE):
-        part = slice(first, min(first + _SLICE, n_rows))
-        design = Design.of(values[part], wide.structure)
+    size = int(np.clip(_TERMS // (8 * mixture.n_components), 1024, _SLICE))
+    for first in range(0, n_rows, size):
+        part = slice(first, min(first + size, n_rows))
+        design = Design.of(values[part], wide.structure, scaling=scaling)
         if design.is_narrow(wide):
             inverse, constant = whitening(wide)
-            block = narrow_log_terms(
-                inverse, constant, np.ascontiguousarray(wide.means), design.rows[1 : 1 + design.n_features]
-            )
+            features = design.rows[1 : 1 + design.n_features]
+            block = narrow_log_terms(inverse, constant, np.ascontiguousarray(wide.means), features)
         else:
             block = block_log_terms(np.ascontiguousarray(wide.natural), design.rows, design.pairs, 0, design.n_rows)
         yield part, block
 
 
-def log_density(mixture: Mixture, values: Array) -> Array:
-    """Log density of each row (N,) under a single mixture."""
+def log_density(mixture: Mixture, values: Array, scaling: Scaling | None = None) -> Array:
+    """Log density of each row (N,) under a single mixture (of standardised rows, if ``scaling`` is given)."""
     result = np.empty(values.shape[0])
     with single_threaded_blas():
-        for part, terms in log_terms(mixture, values):
+        for part, terms in log_terms(mixture, values, scaling):
             top, norm, scratch = np.empty((3, terms.shape[1]))
             softmax_block(terms, top, norm, scratch)
             result[part] = top + np.log(norm)
     return result
 
 
-def responsibilities(mixture: Mixture, values: Array) -> tuple[Array, Array]:
-    """Responsibilities (N, K) and log densities (N,) of each row under a single mixture."""
+def responsibilities(mixture: Mixture, values: Array, scaling: Scaling | None = None) -> tuple[Array, Array]:
+    """Responsibilities (N, K) and log densities (N,) of each row under a single mixture (scaling: `log_density`)."""
     density = np.empty(values.shape[0])
     result = np.empty((values.shape[0], mixture.n_components))
     with single_threaded_blas():
-        for part, terms in log_terms(mixture, values):
+        for part, terms in log_terms(mixture, values, scaling):
             top, norm, scratch = np.empty((3, terms.shape[1]))
             softmax_block(terms, top, norm, scratch)
             result[part] = terms.T

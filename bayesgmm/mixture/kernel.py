@@ -21,8 +21,12 @@ import math
 
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
-__all__ = ["accumulate", "block_log_terms", "exp_into", "softmax_block"]
+__all__ = ["accumulate", "accumulate_values", "block_log_terms", "exp_into", "softmax_block"]
+
+Array = NDArray[np.float64]
+Pairs = NDArray[np.int64]
 
 _LN2_HIGH = 6.93147180369123816490e-01
 _LN2_LOW = 1.90821492927058770002e-10
@@ -35,7 +39,7 @@ _REASSOCIATE = {"contract", "reassoc", "nsz", "arcp"}
 
 
 @njit(nogil=True, cache=True, fastmath={"contract"}, error_model="numpy")
-def exp_into(x, scratch):
+def exp_into(x: Array, scratch: Array) -> None:
     """Overwrite ``x`` (n,) with exp(x), for x <= 709; accurate to 2 ulp, vectorised by the compiler.
 
     libm's scalar ``exp`` is not vectorised by numba: this is the textbook reduction x = k ln 2 + r with the
@@ -73,7 +77,7 @@ def exp_into(x, scratch):
 
 
 @njit(nogil=True, cache=True, fastmath=_REASSOCIATE, error_model="numpy")
-def _sum_of_logs(values, scratch):
+def _sum_of_logs(values: Array, scratch: Array) -> float:
     """Sum of log(values) for values in [1, K]: products of up to 64 of them take one logarithm."""
     n = values.size
     for i in range(n):
@@ -93,7 +97,7 @@ def _sum_of_logs(values, scratch):
 
 
 @njit(nogil=True, cache=True, fastmath=_REASSOCIATE, error_model="numpy")
-def softmax_block(terms, top, norm, scratch):
+def softmax_block(terms: Array, top: Array, norm: Array, scratch: Array) -> None:
     """Turn log terms (K, B) into responsibilities in place.
 
     ``top`` (B,) receives the largest term of each column and ``norm`` (B,) the sum of exp(term - top): the
@@ -122,22 +126,50 @@ def softmax_block(terms, top, norm, scratch):
 
 
 @njit(nogil=True, cache=True, fastmath=_REASSOCIATE, error_model="numpy")
-def _fill_phi(phi, rows, pairs, first):
-    """phi (F, B) of the rows ``first`` to ``first + B``: the augmented rows, then their products."""
-    n_augmented = rows.shape[0]
-    n_rows = phi.shape[1]
-    for a in range(n_augmented):
-        for i in range(n_rows):
-            phi[a, i] = rows[a, first + i]
+def _fill_products(phi: Array, pairs: Pairs) -> None:
+    """The last rows of phi (F, B): products of its first ones."""
+    n_augmented = phi.shape[0] - pairs.shape[0]
     for p in range(pairs.shape[0]):
         a = pairs[p, 0]
         b = pairs[p, 1]
-        for i in range(n_rows):
+        for i in range(phi.shape[1]):
             phi[n_augmented + p, i] = phi[a, i] * phi[b, i]
 
 
+@njit(nogil=True, cache=True, fastmath=_REASSOCIATE, error_model="numpy")
+def _fill_phi(phi: Array, rows: Array, pairs: Pairs, first: int) -> None:
+    """phi (F, B) of the rows ``first`` to ``first + B``: the augmented rows (A, N), then their products."""
+    for a in range(rows.shape[0]):
+        for i in range(phi.shape[1]):
+            phi[a, i] = rows[a, first + i]
+    _fill_products(phi, pairs)
+
+
+@njit(nogil=True, cache=True, fastmath=_REASSOCIATE, error_model="numpy")
+def _fill_phi_from_values(
+    phi: Array, values: Array, location: Array, precision: Array, pairs: Pairs, first: int
+) -> None:
+    """As `_fill_phi`, from the data themselves (N, D), standardised and transposed on the way.
+
+    Augmented rows beyond the constant and the features are the squared norm.
+    """
+    n_features = values.shape[1]
+    for i in range(phi.shape[1]):
+        phi[0, i] = 1.0
+    for a in range(n_features):
+        for i in range(phi.shape[1]):
+            phi[1 + a, i] = (values[first + i, a] - location[a]) * precision[a]
+    if phi.shape[0] - pairs.shape[0] > 1 + n_features:
+        for i in range(phi.shape[1]):
+            phi[1 + n_features, i] = 0.0
+        for a in range(n_features):
+            for i in range(phi.shape[1]):
+                phi[1 + n_features, i] += phi[1 + a, i] * phi[1 + a, i]
+    _fill_products(phi, pairs)
+
+
 @njit(nogil=True, cache=True, error_model="numpy")
-def block_log_terms(theta, rows, pairs, first, stop):
+def block_log_terms(theta: Array, rows: Array, pairs: Pairs, first: int, stop: int) -> Array:
     """Log terms ``theta . phi`` (M, stop - first) of the rows ``first`` to ``stop``; theta is (M, F)."""
     phi = np.empty((theta.shape[1], stop - first))
     _fill_phi(phi, rows, pairs, first)
@@ -145,7 +177,46 @@ def block_log_terms(theta, rows, pairs, first, stop):
 
 
 @njit(nogil=True, cache=True, fastmath=_REASSOCIATE, error_model="numpy")
-def accumulate(theta, rows, pairs, row_weight, first, stop, block):
+def _add_block(
+    flat: Array, phi: Array, row_weight: Array, start: int, work: Array, log_likelihood: Array, statistics: Array,
+    update: Array,
+) -> None:  # fmt: skip
+    """Add one block's log likelihood (S,) and statistics (S K, F).
+
+    ``flat`` is theta (S K, F), ``phi`` (F, B) that of the rows from ``start`` on; ``work`` (S K + 3, B) and ``update``
+    (S K, F) are overwritten.
+    """
+    size = phi.shape[1]
+    n_terms = flat.shape[0]
+    n_components = n_terms // log_likelihood.size
+    terms = work[:n_terms]
+    top = work[n_terms]
+    norm = work[n_terms + 1]
+    scratch = work[n_terms + 2]
+    np.dot(flat, phi, terms)
+    for s in range(log_likelihood.size):
+        mine = terms[s * n_components : (s + 1) * n_components]
+        softmax_block(mine, top, norm, scratch)
+        total = 0.0
+        if row_weight.size > 0:
+            for i in range(size):
+                total += row_weight[start + i] * (top[i] + math.log(norm[i]))
+            for k in range(n_components):
+                for i in range(size):
+                    mine[k, i] *= row_weight[start + i]
+        else:
+            for i in range(size):
+                total += top[i]
+            total += _sum_of_logs(norm, scratch)
+        log_likelihood[s] += total
+    np.dot(terms, phi.T, update)
+    statistics += update
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def accumulate(
+    theta: Array, rows: Array, pairs: Pairs, row_weight: Array, first: int, stop: int, block: int
+) -> tuple[Array, Array]:
     """Log likelihood and expected sufficient statistics of S mixtures over the rows ``first`` to ``stop``.
 
     Parameters
@@ -168,47 +239,52 @@ def accumulate(theta, rows, pairs, row_weight, first, stop, block):
     log_likelihood : (S,)
     statistics : (S, K, F)
     """
-    n_mixtures, n_components, n_features = theta.shape
-    weighted = row_weight.size > 0
-    flat = theta.reshape((n_mixtures * n_components, n_features))
-    statistics = np.zeros((n_mixtures * n_components, n_features))
-    log_likelihood = np.zeros(n_mixtures)
-    update = np.empty((n_mixtures * n_components, n_features))
-
+    flat = theta.reshape((theta.shape[0] * theta.shape[1], theta.shape[2]))
+    statistics = np.zeros(flat.shape)
+    update = np.empty(flat.shape)
+    log_likelihood = np.zeros(theta.shape[0])
     size = min(block, stop - first)
-    phi = np.empty((n_features, size))
-    terms = np.empty((n_mixtures * n_components, size))
-    top = np.empty(size)
-    norm = np.empty(size)
-    scratch = np.empty(size)
-
+    phi = np.empty((theta.shape[2], size))
+    work = np.empty((flat.shape[0] + 3, size))
     start = first
     while start < stop:
         size = min(block, stop - start)
         if size < phi.shape[1]:
-            phi = np.empty((n_features, size))
-            terms = np.empty((n_mixtures * n_components, size))
-            top = np.empty(size)
-            norm = np.empty(size)
-            scratch = np.empty(size)
+            phi = np.empty((theta.shape[2], size))
+            work = np.empty((flat.shape[0] + 3, size))
         _fill_phi(phi, rows, pairs, start)
-        np.dot(flat, phi, terms)
-        for s in range(n_mixtures):
-            mine = terms[s * n_components : (s + 1) * n_components]
-            softmax_block(mine, top, norm, scratch)
-            total = 0.0
-            if weighted:
-                for i in range(size):
-                    total += row_weight[start + i] * (top[i] + math.log(norm[i]))
-                for k in range(n_components):
-                    for i in range(size):
-                        mine[k, i] *= row_weight[start + i]
-            else:
-                for i in range(size):
-                    total += top[i]
-                total += _sum_of_logs(norm, scratch)
-            log_likelihood[s] += total
-        np.dot(terms, phi.T, update)
-        statistics += update
+        _add_block(flat, phi, row_weight, start, work, log_likelihood, statistics, update)
+        start += size
+    return log_likelihood, statistics.reshape(theta.shape)
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def accumulate_values(
+    theta: Array, values: Array, location: Array, precision: Array, pairs: Pairs, row_weight: Array, first: int,
+    stop: int, block: int,
+) -> tuple[Array, Array]:  # fmt: skip
+    """As `accumulate`, from the data themselves: nothing of their size is copied.
+
+    Parameters
+    ----------
+    values : (N, D) float64, C order
+    location, precision : (D,)
+        The standardised data are ``(values - location) * precision``.
+    """
+    flat = theta.reshape((theta.shape[0] * theta.shape[1], theta.shape[2]))
+    statistics = np.zeros(flat.shape)
+    update = np.empty(flat.shape)
+    log_likelihood = np.zeros(theta.shape[0])
+    size = min(block, stop - first)
+    phi = np.empty((theta.shape[2], size))
+    work = np.empty((flat.shape[0] + 3, size))
+    start = first
+    while start < stop:
+        size = min(block, stop - start)
+        if size < phi.shape[1]:
+            phi = np.empty((theta.shape[2], size))
+            work = np.empty((flat.shape[0] + 3, size))
+        _fill_phi_from_values(phi, values, location, precision, pairs, start)
+        _add_block(flat, phi, row_weight, start, work, log_likelihood, statistics, update)
         start += size
     return log_likelihood, statistics.reshape(theta.shape)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,7 +68,7 @@ class Mixture:
             return self
         return Mixture(wide, self.weights, self.means, wide.compact(self.dense_covariances))
 
-    def __getitem__(self, which: object) -> Mixture:
+    def __getitem__(self, which: Any) -> Mixture:
         """Select along the leading axes."""
         return replace(self, weights=self.weights[which], means=self.means[which], covariances=self.covariances[which])
 

@@ -56,6 +56,7 @@ class Structure(ABC):
     label: str
     contains: tuple[str, ...] = ()  # narrower structures, whose solutions this one can only better
     common_scale: bool = False  # whether all features must keep one scale for the structure to be the same
+    squared_norm: bool = False  # whether the design carries |x|^2 as one more row
     bounded: bool = False  # whether the likelihood is bounded, so that no component can collapse onto a few rows
 
     def __repr__(self) -> str:
@@ -84,8 +85,9 @@ class Structure(ABC):
         """Inverse of `dense`, for matrices that have this structure."""
 
     def rows(self, values: Array) -> Array:
-        """Augmented design (A, N), from values (N, D): a row of ones, then the features."""
-        return np.vstack([np.ones(values.shape[0]), values.T])
+        """Augmented design (A, N), from values (N, D): a row of ones, the features, and |x|^2 with `squared_norm`."""
+        squares = [(values**2).sum(1)] if self.squared_norm else []
+        return np.vstack([np.ones(values.shape[0]), values.T, *squares])
 
     @abstractmethod
     def pairs(self, n_features: int) -> NDArray[np.int64]:
@@ -324,6 +326,7 @@ class Spherical(LoneVariances, Structure):
     name = "spherical"
     label = "each component its own sphere"
     common_scale = True
+    squared_norm = True
 
     def shape(self, n_components: int, n_features: int) -> tuple[int, ...]:
         return (n_components,)
@@ -336,9 +339,6 @@ class Spherical(LoneVariances, Structure):
 
     def compact(self, dense: Array) -> Array:
         return dense[..., 0, 0]
-
-    def rows(self, values: Array) -> Array:
-        return np.vstack([np.ones(values.shape[0]), values.T, (values**2).sum(1)])
 
     def pairs(self, n_features: int) -> NDArray[np.int64]:
         return np.empty((0, 2), dtype=np.int64)

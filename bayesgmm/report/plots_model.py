@@ -334,6 +334,7 @@ def _densities_panel(ax: Any, values: Array, table: Any) -> None:
     from scipy.stats import gaussian_kde
 
     top = 0.0
+    step = min(0.13, 0.9 / values.shape[1])
     for k in range(values.shape[1]):
         style, row = cluster_style(k), table.iloc[k]
         low, high = np.quantile(values[:, k], (0.002, 0.998))
@@ -345,11 +346,11 @@ def _densities_panel(ax: Any, values: Array, table: Any) -> None:
             ax.fill_between(at, density, color=style["color"], alpha=0.15, linewidth=0)
             ax.plot(at, density, color=style["color"], linestyle=style["linestyle"])
             top = 1.0
-        y = -0.13 * (k + 1)
+        y = -step * (k + 1)
         ax.plot([row["lb"], row["ub"]], [y, y], color=style["color"], linewidth=2)
         ax.plot(row["mean"], y, marker=style["marker"], color=style["color"], markersize=4, linestyle="none")
         ax.plot(row["em"], y, marker="x", color=INK, markersize=5, linestyle="none")
-    ax.set_ylim(-0.13 * (values.shape[1] + 1), max(top, 0.5) * 1.06)
+    ax.set_ylim(-step * (values.shape[1] + 1), max(top, 0.5) * 1.06)
     ax.set_yticks([])
     ax.spines["left"].set_visible(False)
     ax.grid(visible=False, axis="y")

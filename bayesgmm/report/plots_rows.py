@@ -265,7 +265,7 @@ def plot_coclustering(
 
 
 def _ordered(coclustering: xr.DataArray, consensus: Any) -> xr.DataArray:
-    """Rows by consensus label, within a label by mean probability with their own; a regular part of many rows."""
+    """Rows by consensus label, within a label by the company they keep; a regular part of many rows."""
     matrix = coclustering.values
     labels = np.zeros(len(matrix), dtype=int)
     if consensus is not None:
@@ -273,12 +273,20 @@ def _ordered(coclustering: xr.DataArray, consensus: Any) -> xr.DataArray:
     company = np.empty(len(matrix))
     for label in np.unique(labels):
         own = labels == label
-        company[own] = matrix[np.ix_(own, own)].mean(1)
-    order = np.lexsort((-company, labels))
+        company[own] = _company(matrix[own])
+    order = np.lexsort((company, labels))
     if len(order) > LARGEST_MAP:
         order = order[np.linspace(0, len(order) - 1, LARGEST_MAP).round().astype(int)]
     drawn = coclustering.isel(obs_id=order, obs_id_bis=order)
     return drawn.assign_coords(label=("obs_id", labels[order]))
+
+
+def _company(rows: Array) -> Array:
+    """Places (n,) of rows (n, N) along the line on which they differ most, those with most company first."""
+    centred = rows - rows.mean(0)
+    axis = np.linalg.svd(centred, full_matrices=False)[2][0]
+    place = centred @ axis
+    return -place if place @ (rows.sum(1) - rows.sum(1).mean()) > 0 else place
 
 
 def _labels_of(consensus: Any, coclustering: xr.DataArray) -> NDArray[Any]:

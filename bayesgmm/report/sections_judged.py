@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..posterior.convert import view_of
-from .numbers import decimals, fixed, interval, probability, probability_interval, significant
+from .numbers import decimals, fixed, interval, p_value, probability, probability_interval, significant
 from .plots_model import MASS
 from .sections import estimate, places_of
-from .tables import Cell, Column, TableView, frame_table
+from .tables import Cell, Column, TableView
 
 if TYPE_CHECKING:
     from .findings import Findings
@@ -48,8 +48,7 @@ def parameters(findings: Findings) -> TableView:
         rows.append(
             (
                 str(name),
-                Cell(fixed(row["em"], places),
-                     f"SE {fixed(row['em_se'], places)}" if np.isfinite(row["em_se"]) else "no SE", sort=float(row["em"])),
+                Cell(fixed(row["em"], places), f"SE {fixed(row['em_se'], places)}", sort=float(row["em"])),
                 Cell(fixed(row["mean"], places), interval(row["lb"], row["ub"], places), sort=float(row["mean"])),
                 fixed(row["sd"], places),
                 fixed(row["z"], 2),
@@ -220,12 +219,30 @@ def label_free_table(findings: Findings) -> TableView:
 
 def checks(findings: Findings) -> TableView:
     """Posterior predictive checks."""
-    return frame_table(
+    table = findings.checks
+    interval_said = table.attrs.get("interval", "equal-tailed")
+    rows, marked = [], set()
+    for i, ((feature, statistic), row) in enumerate(table.iterrows()):
+        if not row["lower"] <= row["observed"] <= row["upper"]:
+            marked.add(i)
+        rows.append(
+            (
+                str(feature),
+                str(statistic),
+                Cell(significant(row["observed"]), sort=float(row["observed"])),
+                Cell(significant(row["replicated"]), f"{significant(row['lower'])} to {significant(row['upper'])}"),
+                p_value(row["p_value"]),
+            )
+        )
+    return TableView.of(
         "checks-table",
-        "Posterior predictive checks of the headline model: a statistic of the data beside its distribution over "
-        "replicated "
-        "data. A p-value near 0 or 1 says that the model does not reproduce it.",
-        findings.checks,
+        "Posterior predictive checks of the headline model: statistics of each column, and their mean and "
+        f"{interval_said} interval over {table.attrs.get('n_replicates', 'the')} replicated data sets; p is the share of "
+        "replicates with at least the observed value. Statistics outside the interval are marked. For the density (distance "
+        "between histograms) only a small p speaks against the model.",
+        (Column.text("Column"), Column.text("Statistic"), Column("Observed"), Column("Replicated"), Column("p")),
+        rows,
+        marked=frozenset(marked),
     )
 
 

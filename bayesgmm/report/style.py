@@ -29,7 +29,7 @@ EM_STYLE: dict[str, Any] = {"color": INK, "linestyle": (0, (4, 2)), "linewidth":
 # Marks beyond which a scatter is drawn as an image: each vector mark costs about a hundred bytes.
 DENSE = 2500
 
-_RC: dict[str, Any] = {
+_RC: Any = {
     "font.family": "sans-serif",
     "font.size": 9,
     "axes.titlesize": 9.5,

@@ -207,6 +207,12 @@ def _next_steps(findings: Findings, n_open: int, sound: bool) -> tuple[str, ...]
             "heavily "
             "(Pareto k above 0.7): outliers, or a component that stands on few rows."
         )
+    missed = _missed(findings)
+    if missed:
+        steps.append(
+            f"Look at the predictive checks: the model does not reproduce {', '.join(missed[:3])}"
+            f"{' and more' if len(missed) > 3 else ''}. Groups that are not Gaussian need other components."
+        )
     outside = int((~findings.contrast.parameters["inside"].astype(bool)).sum())
     if outside:
         steps.append("Quote the posterior's means and intervals, not EM's point estimates, where the two part.")
@@ -215,6 +221,16 @@ def _next_steps(findings: Findings, n_open: int, sound: bool) -> tuple[str, ...]
             "Use the posterior's intervals when you quote a weight, a mean or a spread; nothing else is called for."
         )
     return tuple(steps)
+
+
+def _missed(findings: Findings) -> list[str]:
+    """Statistics of the data outside the intervals of the replicates, beyond what chance would put there."""
+    table = findings.checks
+    out = table[(table["observed"] < table["lower"]) | (table["observed"] > table["upper"])]
+    # A small distance between densities is no fault.
+    out = out[~((out.index.get_level_values(1) == "density") & (out["observed"] < out["lower"]))]
+    allowed = 0.1 * len(table)
+    return [f"the {statistic} of {feature}" for feature, statistic in out.index] if len(out) > allowed else []
 
 
 def _high_k(findings: Findings) -> int:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..em.standard_errors import standard_errors
 from ..mixture import Mixture, draw_responsibilities, log_density, responsibilities
 from ..posterior.convert import PosteriorView, priors_of, view_of
 from ..tables import InputError, Table
-from ._information import standard_errors
 from ._matching import best_labels, em_mixture
 from ._rows import ScoredRows, check_mass, nowhere_empty, obs_index, scored_rows, training_rows
 from ._words import contrast_in_words

@@ -9,7 +9,7 @@ posterior without that row, and the product is that row's leave-one-out predicti
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray

@@ -41,6 +41,7 @@ SMALLEST_SD = 1e-3
 COLLAPSED = 0.05
 _MAX_EVALUATIONS = 2 * 10**8
 _N_POINTS = 5
+_CERTAIN = 1e-9
 
 VERDICTS: dict[str, str] = {
     "converged": "none needed",
@@ -159,7 +160,8 @@ def _row_quantities(view: PosteriorView) -> dict[str, Array]:
         entropy -= np.einsum("skb,skb->s", r, np.log(np.maximum(r, 1e-300)))
         for p in points[(points >= block.rows.start) & (points < block.rows.stop)]:
             result[f"log density[row {view.obs_id[kept[p]]}]"] = block.log_density[:, p - block.rows.start].copy()
-    if view.n_components > 1:
+    # Where every row is certain under every draw the entropy is rounding error, and says nothing.
+    if entropy.max(initial=0.0) > _CERTAIN * size:
         result["mean allocation entropy"] = entropy / size
     return result
 

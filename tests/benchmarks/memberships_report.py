@@ -200,9 +200,7 @@ def draw_figure(results: Sequence[Result], cells: Sequence[Any], pairs: list[tup
     figure.savefig(path, dpi=110)
 
 
-def write_report(
-    results: list[Result], cells: Sequence[Any], folder: Path, seconds: float, used: float, options: str
-) -> None:
+def write_report(results: list[Result], cells: Sequence[Any], folder: Path, seconds: float, options: str) -> None:
     """Write memberships.md and memberships.png into ``folder``."""
     folder.mkdir(parents=True, exist_ok=True)
     results = sorted(results, key=lambda r: (r["cell"], r["seed"]))
@@ -215,7 +213,7 @@ def write_report(
         "# Memberships: calibration and coverage",
         "",
         f"Made by `python tests/benchmarks/memberships_study.py {options}` in {seconds / 60:.1f} minutes "
-        f"({used / 60:.1f} of processor time) on {cores()} cores; {versions()}.",
+        f"on {cores()} cores; {versions()}.",
         "",
         f"{len(results):,} data sets in {len(cells)} cells. Parameters are drawn from the prior (stated in the units "
         "of the data: means N(0, sd) with the sd of the cell, the package's defaults otherwise), labels and rows from "

@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import os
-import resource
 import shutil
 import subprocess
 import tempfile
@@ -348,9 +347,7 @@ def main() -> None:
     from memberships_report import write_report
 
     seconds = time.perf_counter() - begun
-    used = sum(part.ru_utime + part.ru_stime for part in map(resource.getrusage, (0, resource.RUSAGE_CHILDREN)))
-    command = f"--per-cell {options.per_cell} --seed {options.seed}"
-    write_report(results, CELLS, options.out, seconds, used, command)
+    write_report(results, CELLS, options.out, seconds, f"--per-cell {options.per_cell} --seed {options.seed}")
 
 
 if __name__ == "__main__":

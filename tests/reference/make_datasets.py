@@ -2,8 +2,9 @@
 
     python tests/reference/make_datasets.py bayesgmm/tables/data
 
-Needs scikit-learn and Pillow, and for ``vowels`` praat-parselmouth (``pip install praat-parselmouth``), without which that
-set is left as it is. The others are written by make_datasets.R. Origin, licence and units: bayesgmm/tables/data/SOURCES.toml
+Needs scikit-learn and Pillow, and for ``vowels`` praat-parselmouth (``pip install praat-parselmouth``), without which
+that set is left as it is. The others are written by make_datasets.R. Origin, licence and units:
+bayesgmm/tables/data/SOURCES.toml
 """
 
 import sys
@@ -24,8 +25,9 @@ def flower() -> pd.DataFrame:
     picture = picture[: rows * _BLOCK, : columns * _BLOCK]
     blocks = picture.reshape(rows, _BLOCK, columns, _BLOCK, 3).mean(axis=(1, 3))
     at = np.indices((rows, columns))
+    colours = blocks.reshape(-1, 3).round(2)
     frame = {"row": at[0].ravel(), "column": at[1].ravel()}
-    return pd.DataFrame(frame | {name: blocks[..., j].ravel().round(2) for j, name in enumerate(("red", "green", "blue"))})
+    return pd.DataFrame(frame | dict(zip(("red", "green", "blue"), colours.T, strict=True)))
 
 
 def cells() -> pd.DataFrame:

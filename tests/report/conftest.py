@@ -85,8 +85,6 @@ def hostile_data() -> pd.DataFrame:
 
 def make_findings(data: pd.DataFrame, name: str, ks: tuple[int, ...], headline: str, draws: int = 500) -> Findings:
     """Real results of every step, for the models of full covariance."""
-    from importlib.util import find_spec
-
     from bayesgmm.em.grid import fit_grid
     from bayesgmm.posterior.problem import Problem
     from bayesgmm.posterior.sampling import sample_many
@@ -96,14 +94,7 @@ def make_findings(data: pd.DataFrame, name: str, ks: tuple[int, ...], headline: 
     from bayesgmm.uncertainty.contrast import em_vs_posterior
     from bayesgmm.uncertainty.kmeans import kmeans_contrast
     from bayesgmm.uncertainty.memberships import memberships
-
-    if find_spec("bayesgmm.uncertainty.predictive_checks"):
-        from bayesgmm.uncertainty.predictive_checks import predictive_checks
-    else:
-
-        def predictive_checks(post, random_seed):
-            return pd.DataFrame({"statistic": ["skewness"], "observed": [1.0], "p": [0.4]})
-
+    from bayesgmm.uncertainty.predictive_checks import predictive_checks
     from bayesgmm.uncertainty.verdict import diagnose
 
     table = as_table(data, name=name)
@@ -135,6 +126,12 @@ def make_findings(data: pd.DataFrame, name: str, ks: tuple[int, ...], headline: 
             "versions": {"bayesgmm": "0"},
         },
     )
+
+
+@pytest.fixture(scope="session")
+def make() -> Callable[..., Findings]:
+    """`make_findings`, for tests that need other data."""
+    return make_findings
 
 
 @pytest.fixture(scope="session")

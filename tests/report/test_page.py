@@ -7,6 +7,7 @@ from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from bayesgmm.report.page import render_report
@@ -225,3 +226,14 @@ def test_size(page):
 
 def test_the_same_findings_make_the_same_page(findings, page):
     assert render_report(findings) == page
+
+
+@pytest.mark.slow
+def test_ten_thousand_rows_stay_under_three_megabytes(make):
+    rng = np.random.default_rng(0)
+    centres = 3 * rng.standard_normal((4, 5))
+    values = centres[rng.integers(4, size=10_000)] + rng.standard_normal((10_000, 5))
+    data = pd.DataFrame(values, columns=list("abcde"))
+    page = render_report(make(data, "many", (4,), "4 full", draws=60))
+    assert len(page.encode()) < 3_000_000
+    assert "500 most uncertain of 10000 rows" in page

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from bayesgmm.mixture import Design, structure_named
 from bayesgmm.posterior.density import Density
+from bayesgmm.posterior.predictive import prior_draws
 from bayesgmm.posterior.priors import Priors
 from bayesgmm.posterior.sampling import sample_posterior
 from bayesgmm.uncertainty.evidence import log_evidence
-from bayesgmm.uncertainty.smc import prior_draws
 from bayesgmm.uncertainty.target import Target
 from scipy.special import logsumexp
 

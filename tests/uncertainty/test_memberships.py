@@ -68,8 +68,8 @@ def test_drawing_labels_and_counting_gives_the_same(post):
     within = labels.reshape(rows.n_draws, n_labels, -1).mean(1)
     shares = np.stack([1 - within, within], axis=-1)
     conditional = -(shares * np.log(np.maximum(shares, 1e-300))).sum(-1).mean(0)
-    # The plug-in entropy of 400 labels is low by about 1 / 800, and its sd at most max sqrt(p q / 400) |log(p / q)| = 0.033,
-    # so 0.0024 for the mean over 200 draws.
+    # The plug-in entropy of 400 labels is low by about 1 / 800. Its sd is at most max sqrt(p q / 400) |log(p / q)|,
+    # that is 0.033, so 0.0024 for the mean over 200 draws.
     np.testing.assert_allclose(conditional, ds["entropy_allocation"], atol=6 * 0.0024 + 1 / 800)
 
 

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from bayesgmm.mixture import Design, structure_named
 from bayesgmm.posterior.density import Density
+from bayesgmm.posterior.predictive import prior_draws
 from bayesgmm.posterior.priors import HalfNormalScale, InverseGammaScale, LogNormalScale, Priors
-from bayesgmm.uncertainty.smc import anneal, prior_draws, smc_log_evidence
+from bayesgmm.uncertainty.smc import anneal, smc_log_evidence
 from bayesgmm.uncertainty.smc_moves import move_components, move_hamiltonian
 from bayesgmm.uncertainty.target import Target, permuted
 from scipy.special import logsumexp

@@ -1,0 +1,150 @@
+"""Data in: checked, and laid out for one structure without a copy of what is large."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..mixture import Design, Structure, structure_named
+from ..tables import InputError, Scaling, as_table
+
+__all__ = ["COLLINEAR", "Prepared", "checked_weight", "collinear_columns", "prepare", "prepare_values", "scaling_of"]
+
+Array = NDArray[np.float64]
+
+# Smallest eigenvalue of the correlation matrix below which columns are collinear.
+COLLINEAR = 1e-10
+# Rows standardised at a time.
+_BLOCK = 2**16
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Checked data, standardised for one structure.
+
+    Attributes
+    ----------
+    columns : tuple of str
+    design : Design
+        Of the standardised rows; rows of weight zero are left out.
+    """
+
+    columns: tuple[str, ...]
+    design: Design
+
+    @property
+    def structure(self) -> Structure:
+        return self.design.structure
+
+    @property
+    def scaling(self) -> Scaling:
+        return self.design.scaling
+
+    @property
+    def log_jacobian(self) -> float:
+        """What the log likelihood of the data as given has more than that of the standardised data."""
+        return self.design.total * self.scaling.log_jacobian
+
+
+def _table(data: Any) -> tuple[Array, tuple[str, ...]]:
+    """Values (N, D) and column names; a float64 array is taken as it is, without a copy."""
+    if not (isinstance(data, np.ndarray) and data.dtype == np.float64 and data.ndim == 2):
+        table = as_table(data)
+        return table.values, table.columns
+    names = tuple(f"x{j}" for j in range(data.shape[1]))
+    if not data.size or not np.isfinite(data).all():
+        as_table(data)  # raises the error that names the culprit
+    return data, names
+
+
+def checked_weight(sample_weight: Any, n_rows: int) -> Array | None:
+    """Case weights (N,), finite and not negative, or None; one number stands for all rows."""
+    if sample_weight is None:
+        return None
+    weight = np.asarray(sample_weight, dtype=np.float64)
+    if weight.ndim == 0:
+        weight = np.full(n_rows, float(weight))
+    if weight.shape != (n_rows,):
+        raise InputError(f"sample_weight has shape {weight.shape}; give one weight for each of the {n_rows} rows")
+    wrong = ~(np.isfinite(weight) & (weight >= 0))
+    if wrong.any():
+        row = int(np.flatnonzero(wrong)[0])
+        raise InputError(f"sample_weight of row {row} is {weight[row]:g}; weights must be finite and not negative")
+    if not weight.any():
+        raise InputError("sample_weight is zero for every row; give at least one row a positive weight")
+    return weight
+
+
+def prepare(data: Any, structure: str | Structure, sample_weight: Any = None) -> Prepared:
+    """Check data and lay them out, standardised, for one structure.
+
+    Raises
+    ------
+    InputError
+        The data or the weights are not fit for use (`as_table`).
+    """
+    values, columns = _table(data)
+    return prepare_values(values, columns, structure_named(structure), checked_weight(sample_weight, len(values)))
+
+
+def prepare_values(values: Array, columns: tuple[str, ...], structure: Structure, weight: Array | None) -> Prepared:
+    """As `prepare`, from finite values (N, D) and checked weights (N,)."""
+    if weight is not None and (weight == 0).any():
+        kept = weight > 0
+        values, weight = values[kept], weight[kept]
+    if len(values) < 2 or any(_is_constant(values[:, j]) for j in range(values.shape[1])):
+        import pandas as pd
+
+        as_table(pd.DataFrame(values, columns=list(columns)))  # raises the error that names the culprit
+    scaling = scaling_of(values, structure.common_scale, weight)
+    return Prepared(columns, Design.of(values, structure, weight, scaling))
+
+
+def _is_constant(column: Array) -> bool:
+    return bool(column[0] == column[-1] and (column == column[0]).all())
+
+
+def scaling_of(values: Array, common: bool, weight: Array | None) -> Scaling:
+    """`Scaling.of`, block by block: nothing of the size of the data is made.
+
+    Means and variances of blocks are put together by ``var = sum_b p_b (var_b + (m_b - m)^2)``, p_b a block's share of
+    the case weights.
+    """
+    n_rows = len(values)
+    if n_rows <= _BLOCK:
+        return Scaling.of(values, common=common, sample_weight=weight)
+    locations, scales, shares = [], [], []
+    for first in range(0, n_rows, _BLOCK):
+        block = values[first : first + _BLOCK]
+        own = None if weight is None else weight[first : first + _BLOCK]
+        part = Scaling.of(block, sample_weight=own)
+        locations.append(part.location)
+        scales.append(np.where([_is_constant(block[:, j]) for j in range(block.shape[1])], 0.0, part.scale))
+        shares.append(len(block) if own is None else own.sum())
+    share = np.array(shares) / np.sum(shares)
+    apart = np.array(locations) - locations[0]
+    shift = share @ apart
+    apart -= shift
+    widest = np.maximum(np.abs(apart).max(0), np.max(scales, axis=0))
+    scale = widest * np.sqrt(share @ ((np.array(scales) / widest) ** 2 + (apart / widest) ** 2))
+    if common:
+        scale[:] = scale.max() * np.sqrt(np.mean((scale / scale.max()) ** 2))
+    return Scaling(locations[0] + shift, scale)
+
+
+def collinear_columns(prepared: Prepared) -> tuple[str, ...]:
+    """The columns of a linear relation that all rows obey; none where there is no such relation.
+
+    That is, where the smallest eigenvalue of the correlation matrix is below 1e-10 and the structure has correlations.
+    """
+    if not prepared.structure.free(1, 2).correlated or prepared.design.n_features == 1:
+        return ()
+    scatter = prepared.design.scatter
+    spread = np.sqrt(np.diagonal(scatter))
+    eigenvalues, vectors = np.linalg.eigh(scatter / spread / spread[:, None])
+    if eigenvalues[0] >= COLLINEAR:
+        return ()
+    return tuple(prepared.columns[j] for j in np.flatnonzero(np.abs(vectors[:, 0]) > 1e-3))
