@@ -82,7 +82,7 @@ def log_prior(draws: Mixture, scaling: Scaling, priors: Priors) -> dict[str, Arr
     result["scales"] = result["scales"] - log_sd.sum((-2, -1))
     if free.correlated and d > 1:
         # LKJ, up to its normaliser, which no perturbation moves.
-        sign, log_det = np.linalg.slogdet(dense)
+        _, log_det = np.linalg.slogdet(dense)
         log_det = log_det - 2 * log_sd.sum(-1)
         result["correlations"] = (priors.correlation_eta - 1) * log_det.sum(-1)
     return result
@@ -262,7 +262,7 @@ def view_of(post: xr.DataTree) -> PosteriorView:
 
     unconstrained = np.empty((chains * n_draws, 0))
     if "unconstrained_posterior" in post.children:
-        unconstrained = post["unconstrained_posterior"]["u"].values.reshape(chains * n_draws, -1)
+        unconstrained = post["unconstrained_posterior"].dataset["u"].values.reshape(chains * n_draws, -1)
     return PosteriorView(
         Mixture.from_dense(structure, flat("weights"), flat("means"), flat("covariances")),
         Mixture.from_dense(

@@ -66,7 +66,7 @@ _INTEGERS = types.CPointer(types.int64)
 
 
 @cfunc(types.int64(types.uint64, _DOUBLES, _DOUBLES, _DOUBLES, _INTEGERS), cache=True, error_model="numpy")
-def _log_density(size, x_, gradient_, value_, record_):  # type: ignore[no-untyped-def]
+def _log_density(size, x_, gradient_, value_, record_):
     """nutpie's calling convention; codes 1 to 4 mean a point outside the support, which ends a trajectory."""
     record = carray(record_, (_N_FIELDS,))
     x = carray(x_, (size,))
@@ -82,7 +82,7 @@ def _log_density(size, x_, gradient_, value_, record_):  # type: ignore[no-untyp
 
 
 @cfunc(types.int64(types.uint64, types.uint64, _DOUBLES, _DOUBLES, _INTEGERS), cache=True)
-def _expand(size, n_expanded, x_, out_, record_):  # type: ignore[no-untyped-def]
+def _expand(size, n_expanded, x_, out_, record_):
     """Draws are kept as they are: constraining thousands at once in NumPy is faster than one by one."""
     for i in range(size):
         out_[i] = x_[i]

@@ -272,12 +272,12 @@ def sample_many(
     dict of Problem.key to DataTree
     """
     settings = _Settings.checked(draws, tune, chains, cores, target_accept, sampler, method, progressbar)
-    seed = np.random.SeedSequence(random_seed).entropy if random_seed is None else random_seed
+    seed = int(np.random.default_rng().integers(2**63)) if random_seed is None else int(random_seed)
     begun = time.perf_counter()
     requests, drawn, tasks = {}, {}, {}
     extras: dict[str, dict[str, float]] = {}
     for problem in problems:
-        words = [int(seed) & (2**64 - 1), problem.n_components, *problem.structure.name.encode()]
+        words = [seed & (2**64 - 1), problem.n_components, *problem.structure.name.encode()]
         rng = np.random.default_rng(words)
         request = requests[problem.key] = _request(problem, (em or {}).get(problem.key), rng)
         k_hat, extra = np.inf, extras.setdefault(problem.key, {})
@@ -301,7 +301,7 @@ def sample_many(
     }
     if predictive:
         for key, tree in trees.items():
-            _add_predictive(tree, requests[key].problem, int(seed))
+            _add_predictive(tree, requests[key].problem, seed)
     return trees
 
 

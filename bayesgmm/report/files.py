@@ -145,7 +145,7 @@ def _write_draws(post: xr.DataTree, path: Path) -> None:
 
     kept = {name: node.dataset for name, node in post.children.items() if name != "log_likelihood"}
     tree = xr.DataTree.from_dict({f"/{name}": group for name, group in kept.items()})
-    tree.attrs.update(post.attrs, has_log_likelihood=int("log_likelihood" in post.children))
+    tree.attrs = {**post.attrs, "has_log_likelihood": int("log_likelihood" in post.children)}
     packed = {f"/{n}": {v: {"compression": "gzip", "shuffle": True} for v in g.data_vars} for n, g in kept.items()}
     tree.to_netcdf(path, engine="h5netcdf", encoding=packed)
 
@@ -214,7 +214,7 @@ def read_folder(folder: Path) -> SavedAnalysis:
         k, name = saved.pop("cell")
         fits[int(k), str(name)] = _fit_from_dict(saved)
     failures = {(int(f["cell"][0]), str(f["cell"][1])): f["reason"] for f in document["grid"]["failures"]}
-    observed = next(iter(posteriors.values()))["observed_data"]["x"]
+    observed = next(iter(posteriors.values()))["observed_data"].dataset["x"]
     index = pd.Index(observed["obs_id"].values, name="obs_id")
     columns = tuple(str(c) for c in observed["feature"].values)
     table = Table(np.ascontiguousarray(observed.values), columns, index, document["provenance"]["data"])

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 __all__ = ["FilledComponents", "filled_components"]
 
 Array = NDArray[np.float64]
-_QUANTILES = 4001
+_GRID = 2001
+_NEGLIGIBLE = 35.0
 _MAX_R_HAT = 1.05
 SPARSE_CONCENTRATION = 0.01
 
@@ -175,25 +176,26 @@ def _arguments(problem: Problem, concentration: float, prior: Array) -> tuple[An
             hyper, unit = scale.hyper, replace(scale, rate=1.0, hyper=None)
     ks = range(1, len(prior))
     coefficients = np.array([[0.0] * 5, *(scale.coefficients(k, d) for k in ks)])
-    quantiles = np.stack([np.zeros(_QUANTILES), *(_log_scale_quantiles(unit, k, d) for k in ks)])
+    distributions = np.stack([np.zeros((2, _GRID)), *(_log_scale_distribution(unit, k, d) for k in ks)])
     location, spread = problem.priors.mean_vectors(d)
     with np.errstate(divide="ignore"):
         log_prior = np.log(prior)
     return (
-        values, float(concentration), log_prior, coefficients, quantiles, location, spread**-2.0,
+        values, float(concentration), log_prior, coefficients, distributions, location, spread**-2.0,
         problem.priors.correlation_eta, np.array(hyper, dtype=float), float(shape), free.groups == 1, free.width,
         free.correlated,
     )  # fmt: skip
 
 
-def _log_scale_quantiles(scale: ScalePrior, k: int, d: int) -> Array:
-    """Evenly spaced quantiles (Q,) of the log standard deviation under any scale prior, by its density on a fine grid."""
-    grid = np.linspace(-30.0, 30.0, 200_001)
+def _log_scale_distribution(scale: ScalePrior, k: int, d: int) -> Array:
+    """Points of the log standard deviation and its distribution function there (2, Q), under any scale prior."""
+    wide = np.linspace(-30.0, 30.0, 20_001)
+    log_density = scale.log_density(wide, k, d)
+    likely = wide[log_density > log_density.max() - _NEGLIGIBLE]
+    grid = np.linspace(likely[0], likely[-1], _GRID)
     log_density = scale.log_density(grid, k, d)
     cumulative = np.cumsum(np.exp(log_density - log_density.max()))
-    inside = np.flatnonzero(np.diff(cumulative, prepend=0.0) > 0)
-    probabilities = np.linspace(0.0, 1.0, _QUANTILES)
-    return np.interp(probabilities * cumulative[-1], cumulative[inside], grid[inside])
+    return np.stack([grid, (cumulative - cumulative[0]) / (cumulative[-1] - cumulative[0])])
 
 
 def _diagnostics(n_filled: NDArray[np.int64]) -> tuple[float, float]:

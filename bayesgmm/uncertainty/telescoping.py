@@ -208,7 +208,7 @@ def _draw_number(filled, groups, log_sd, n_rows, concentration, log_prior, coeff
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def telescope(
-    seed, n_tune, n_draws, thin, values, start, concentration, log_prior, coefficients, quantiles,
+    seed, n_tune, n_draws, thin, values, start, concentration, log_prior, coefficients, distributions,
     location, precision, eta, hyper, shape, shared, width, correlated,
 ):  # fmt: skip
     """Run one chain.
@@ -222,8 +222,9 @@ def telescope(
         Log prior of K = 0..M.
     coefficients : (M + 1, 5)
         Of the scale prior for each K (`ScalePrior.coefficients`).
-    quantiles : (M + 1, Q)
-        Quantiles of the log standard deviation's prior for each K, for rate one where the rate is unknown.
+    distributions : (M + 1, 2, Q)
+        For each K, points of the log standard deviation and its prior distribution function there, for rate one where the rate
+        is unknown.
     hyper : (2,)
         Shape and rate of the unknown rate's prior; zeros for none.
 
@@ -249,7 +250,6 @@ def telescope(
     rate = hyper[0] / hyper[1] if hyper[0] > 0 else 0.0
     all_k = np.empty(n_draws, dtype=np.int64)
     all_filled = np.empty(n_draws, dtype=np.int64)
-    grid = np.linspace(0.0, 1.0, quantiles.shape[1])
     for sweep in range(n_tune + n_draws * thin):
         _allocate(values, log_weights, means, log_sd, odds, shared, correlated, n_components, labels, counts)
         filled = _filled_first(labels, counts, means, log_sd, odds, shared, n_components)
@@ -269,12 +269,13 @@ def telescope(
             inverse = np.exp(-2.0 * log_sd[:groups]).sum()
             rate = np.random.gamma(hyper[0] + groups * width * shape) / (hyper[1] + inverse)
         n_components = _draw_number(filled, groups, log_sd, n_rows, concentration, log_prior, coefficients)
+        own = distributions[n_components]
         for k in range(filled, n_components):
             counts[k] = 0
             means[k] = location + np.random.standard_normal(n_features) / np.sqrt(precision)
             if not shared:
                 for e in range(width):
-                    log_sd[k, e] = np.interp(np.random.uniform(), grid, quantiles[n_components])
+                    log_sd[k, e] = np.interp(np.random.uniform(), own[1], own[0])
                     if hyper[0] > 0:
                         log_sd[k, e] += 0.5 * math.log(rate)
                 m = 0

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from bayesgmm import Priors, load_dataset
-from bayesgmm.mixture import COVARIANCE_TYPES
 from bayesgmm.em import fit_mixture
+from bayesgmm.mixture import COVARIANCE_TYPES
 from bayesgmm.posterior.laplace import find_mode, sample_laplace
 from bayesgmm.posterior.problem import Problem
 
