@@ -41,7 +41,10 @@ _BIC_MARGIN = 10.0
 # Probability or ELPD difference (in standard errors) within which another model remains a rival.
 _RIVAL_PROBABILITY = 0.05
 _RIVAL_ERRORS = 2.0
-_LONGER, _LONGER_TUNE = 4, 1000
+# A second run for chains that have not settled: smaller steps, more tuning, so many times the draws; not where the first
+# run took so long that the second would not end in minutes.
+_LONGER, _LONGER_TUNE, _LONGER_ACCEPT = 8, 1000, 0.9
+_LONGEST_FIRST_RUN = 60.0
 _LIBRARIES = ("bayesgmm", "numpy", "scipy", "numba", "nutpie", "arviz", "xarray", "scikit-learn", "pymc")
 
 
@@ -141,20 +144,26 @@ def choose_headline(
 def sampled_until_settled(
     wanted: list[Problem], grid: Grid, *, draws: int, **settings: Any
 ) -> tuple[dict[str, xr.DataTree], dict[str, Diagnosis]]:
-    """Sample every model; those whose chains have not settled once more, with more tuning and four times the draws.
+    """Sample every model; those whose chains have not settled once more, more carefully and with eight times the draws.
 
-    The longer run is thinned to the draws asked for, so that models stay comparable; a model that still has not settled
-    keeps its verdict.
+    The longer run is thinned to the draws asked for; a model that still has not settled keeps its verdict.
     """
     em = {p.key: grid.fits[p.n_components, p.structure.name] for p in wanted}
     posteriors = sample_many(wanted, draws=draws, em=em, **settings)
     diagnoses = {key: diagnose(post) for key, post in posteriors.items()}
     again = [p for p in wanted if diagnoses[p.key].verdict == "not converged"]
-    if again:
-        longer = sample_many(again, draws=_LONGER * draws, tune=_LONGER_TUNE, thin=_LONGER, em=em, **settings)
-        for key, post in longer.items():
-            verdict = diagnose(post)
-            posteriors[key], diagnoses[key] = post, verdict
+    if again and posteriors[again[0].key].attrs["sampling_time"] < _LONGEST_FIRST_RUN:
+        longer = sample_many(
+            again,
+            draws=_LONGER * draws,
+            thin=_LONGER,
+            tune=_LONGER_TUNE,
+            target_accept=_LONGER_ACCEPT,
+            em=em,
+            **settings,
+        )
+        posteriors |= longer
+        diagnoses |= {key: diagnose(post) for key, post in longer.items()}
     return posteriors, diagnoses
 
 

@@ -1,8 +1,20 @@
-"""The core path: starts, EM, criteria, the grid, the estimator."""
+"""The core path: starts, EM, criteria, the grid, the estimator, and what the estimates are worth."""
 
 from .estimator import GaussianMixture
 from .fit import fit_mixture
 from .grid import Grid, fit_grid
+from .likelihood_ratio import LikelihoodRatioTest, likelihood_ratio_test
 from .result import EMFit
+from .standard_errors import StandardErrors, standard_errors
 
-__all__ = ["EMFit", "GaussianMixture", "Grid", "fit_grid", "fit_mixture"]
+__all__ = [
+    "EMFit",
+    "GaussianMixture",
+    "Grid",
+    "LikelihoodRatioTest",
+    "StandardErrors",
+    "fit_grid",
+    "fit_mixture",
+    "likelihood_ratio_test",
+    "standard_errors",
+]

@@ -127,18 +127,16 @@ def split_and_merge(mixture: Mixture, limit: int, rng: np.random.Generator) -> l
     n = mixture.n_components
     if n < 2:
         return []
-    candidates = []
-    for i, j in _pairs_by_overlap(mixture):
-        whole = merged(mixture, i, j)
-        last = n - 2
-        candidates += [split(whole, last, axis) for axis in range(min(2 if n > 2 else 3, mixture.n_features))]
-        candidates += [split(whole, k) for k in range(last)]
-    if len(candidates) <= limit:
-        return candidates
-    # The best half by overlap, the others by lot.
-    first = limit // 2
-    others = rng.choice(np.arange(first, len(candidates)), limit - first, replace=False)
-    return [candidates[c] for c in [*range(first), *np.sort(others)]]
+    last = n - 2  # where the merged one is
+    ways = [(last, axis) for axis in range(min(2 if n > 2 else 3, mixture.n_features))]
+    ways += [(k, 0) for k in range(last)]
+    moves = [(pair, way) for pair in _pairs_by_overlap(mixture) for way in ways]
+    if len(moves) > limit:
+        # The best half by overlap, the others by lot.
+        first = limit // 2
+        others = rng.choice(np.arange(first, len(moves)), limit - first, replace=False)
+        moves = [moves[c] for c in [*range(first), *np.sort(others)]]
+    return [split(merged(mixture, *pair), *way) for pair, way in moves]
 
 
 def perturbed(mixture: Mixture, size: float, copies: int, rng: np.random.Generator) -> Mixture:

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..mixture import Design, Mixture
-from .algorithm import Run, run_em
+from .algorithm import run_em
 from .moves import batch_of, perturbed, split_and_merge
+from .run import Run
 
 __all__ = ["Plan", "Pool", "explore", "finished", "spurious_components"]
 

@@ -237,8 +237,10 @@ def checks(findings: Findings) -> TableView:
     return TableView.of(
         "checks-table",
         "Posterior predictive checks of the headline model: statistics of each column, and their mean and "
-        f"{interval_said} interval over {table.attrs.get('n_replicates', 'the')} replicated data sets; p is the share of "
-        "replicates with at least the observed value. Statistics outside the interval are marked. For the density (distance "
+        f"{interval_said} interval over {table.attrs.get('n_replicates', 'the')} replicated data sets; p is the share "
+        "of "
+        "replicates with at least the observed value. Statistics outside the interval are marked. For the density "
+        "(distance "
         "between histograms) only a small p speaks against the model.",
         (Column.text("Column"), Column.text("Statistic"), Column("Observed"), Column("Replicated"), Column("p")),
         rows,

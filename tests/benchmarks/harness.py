@@ -1,4 +1,4 @@
-"""What both benchmark scripts share: repeated timings side by side, the machine, Markdown tables, data made to order."""
+"""What both benchmark scripts share: timings side by side, the machine, Markdown tables, data made to order."""
 
 from __future__ import annotations
 
@@ -55,13 +55,13 @@ def interleaved(tasks: Mapping[str, Callable[[], float]], repeats: int) -> dict[
     return seconds
 
 
-def timed(function: Callable[[], Any]) -> Callable[[], float]:
-    """A task for `interleaved`: the wall-clock seconds that ``function`` takes."""
+def timed(function: Callable[[], Any], clock: Callable[[], float] = time.perf_counter) -> Callable[[], float]:
+    """A task for `interleaved`: the seconds that ``function`` takes, by the wall clock if no other is given."""
 
     def task() -> float:
-        begun = time.perf_counter()
+        begun = clock()
         function()
-        return time.perf_counter() - begun
+        return clock() - begun
 
     return task
 
@@ -103,6 +103,12 @@ def provenance(command: str, packages: Sequence[str], seconds: float, extra: Seq
         *extra,
     ]
     return "\n".join(f"- {line}" for line in lines)
+
+
+def load_told(stages: Mapping[str, Mapping[str, Any]]) -> str:
+    """What else the machine was doing: its load average at the end of each stage, beside its cores."""
+    loads = ", ".join(f"{name} {stage['load']:.1f}" for name, stage in stages.items() if "load" in stage)
+    return f"Load average (15 minutes) at the end of each stage, own work included: {loads}"
 
 
 def _version(name: str) -> str:

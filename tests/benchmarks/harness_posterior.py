@@ -6,7 +6,7 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
-from harness import Spread, number, provenance, ratios, table
+from harness import Spread, load_told, number, provenance, ratios, table
 
 __all__ = ["write_report"]
 
@@ -55,11 +55,12 @@ def _ess(result: dict[str, Any]) -> str:
                   "ours / theirs", "goal"]  # fmt: skip
         parts += [f"### {title}", "", table(header, rows), "", *skipped, ""]
     parts.append(
-        "Four chains on two cores, starting from EM. Bulk ESS over weights, means and covariances, labels aligned by the "
-        "same code for every engine; ESS/s counts warm-up and sampling. “With compiling” is the first call in a fresh "
+        "Four chains on two cores, starting from EM. Bulk ESS over weights, means and covariances, labels aligned by "
+        "the same code for every engine; ESS/s counts warm-up and sampling. “With compiling” is the first call in a fresh "
         "process with empty caches. PyMC is `pm.sample` with its own NUTS; PyMC + nutpie what `pm.sample` takes by "
         "default where nutpie is installed. Gradient evaluations are those of the sampling phase, per smallest ESS. "
-        "The ratio is of smallest ESS/s without compilation. Where an engine ran fewer draws it got as much less tuning."
+        "The ratio is of smallest ESS/s without compilation. Where an engine ran fewer draws it got as much less "
+        "tuning."
     )
     return "\n".join(parts)
 
@@ -98,13 +99,14 @@ def _agreement(result: dict[str, Any]) -> str:
 
 def _structures(rows: list[dict[str, Any]]) -> str:
     body = [
-        [_PROBLEMS[r["problem"]], r["structure"], min(r["ess"]), r["rhat"], r["sampling"], _rate(r), _rate(r, np.median),
-         r["steps"] / min(r["ess"])]
+        [_PROBLEMS[r["problem"]], r["structure"], min(r["ess"]), r["rhat"], r["sampling"], _rate(r),
+         _rate(r, np.median), r["steps"] / min(r["ess"])]
         for r in rows
     ]  # fmt: skip
     header = ["data", "structure", "smallest ESS", "R-hat", "sampling, s", "smallest ESS/s", "median ESS/s",
               "gradients per effective draw"]  # fmt: skip
-    return "\n".join(["## Ours, all structures", "", "4 chains x 1,000 draws, no compilation.", "", table(header, body)])
+    told = "4 chains x 1,000 draws, no compilation."
+    return "\n".join(["## Ours, all structures", "", told, "", table(header, body)])
 
 
 def _cold(rows: list[dict[str, Any]]) -> str:
@@ -115,10 +117,8 @@ def _cold(rows: list[dict[str, Any]]) -> str:
             continue
         ours = next(o["seconds"] for o in rows if o["problem"] == r["problem"] and o["engine"] == "ours")
         share = ours / r["seconds"]
-        rival = r["engine"] != "ours"
-        body.append(
-            [_PROBLEMS[r["problem"]], r["engine"], r["seconds"], share if rival else "", _met(share, 0.25, True) if rival else ""]
-        )
+        last = ["", ""] if r["engine"] == "ours" else [share, _met(share, 0.25, True)]
+        body.append([_PROBLEMS[r["problem"]], r["engine"], r["seconds"], *last])
     return "\n".join(
         [
             "## First posterior with empty caches",
@@ -145,7 +145,7 @@ def _reuse(result: dict[str, Any]) -> str:
     later = sum(r["compilations"] for r in result["first"][1:]) + sum(r["compilations"] for r in result["again"])
     parts += [
         "`sample_posterior` (50 draws, 2 chains) one model after the other: numba compilations, counted by numba's own "
-        "events, and seconds. First in a process with empty caches, then in a second process that finds the first one's.",
+        "events, and seconds. First in a process with empty caches, then in a second one that finds the first one's.",
         "",
         table(["model", "compilations, first process", "seconds", "compilations, second process", "seconds"], rows),
         "",
@@ -172,8 +172,8 @@ def _gradient(rows: list[dict[str, Any]]) -> str:
             "## A gradient against an E-step",
             "",
             "Log posterior density and its gradient (`Density.__call__`) against the E-step alone "
-            "(`mixture.kernel.accumulate`), 10,000 x 5, K=4, one thread; ratio median (smallest-largest) of interleaved "
-            "repeats.",
+            "(`mixture.kernel.accumulate`), 10,000 x 5, K=4, one thread; ratio median (smallest-largest) of "
+            "interleaved repeats.",
             "",
             table(["structure", "E-step, ms", "gradient, ms", "ratio", "goal"], body),
         ]
@@ -193,7 +193,7 @@ def write_report(stages: dict[str, Any]) -> str:
             "python tests/benchmarks/posterior.py",
             ["pymc", "pytensor", "nutpie", "numba", "numpyro", "jax", "numpy"],
             sum(part["seconds"] for part in stages.values()),
-            ["Stan through rstan (R, Debian's r-cran-rstan: Stan 2.21)", *extra],
+            ["Stan through rstan (R, Debian's r-cran-rstan: Stan 2.21)", load_told(stages), *extra],
         ),
         "",
     ]

@@ -1,4 +1,4 @@
-"""Speed and agreement of the posterior path against stock PyMC, NumPyro and Stan: writes ``reports/benchmarks/posterior.md``.
+"""The posterior path against stock PyMC, NumPyro and Stan: writes ``reports/benchmarks/posterior.md``.
 
     python tests/benchmarks/posterior.py [--quick] [--stages ess,structures,cold,reuse,gradient]
         [--problems small,medium,large] [--engines ours,NumPyro]
@@ -6,14 +6,15 @@
 Same data, same priors, the same number of chains, EM's solution as the start of every engine, each engine in a fresh
 process with empty caches. Where an engine would take too long for 1,000 draws after 1,000 tuning steps it gets fewer of
 both (`DRAWS`), which the report states. Results are kept beside the report as JSON, so that a stage, an engine or a
-problem can be run again alone. Stan needs R with rstan (`rivals_posterior.stan`, the function, says how) and is left out with the
-reason where it cannot run.
+problem can be run again alone. Stan needs R with rstan (`rivals_posterior.stan`, the function, says how) and is left
+out with the reason where it cannot run.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import tempfile
 import time
 from collections.abc import Sequence
@@ -30,11 +31,13 @@ ENGINES = ("ours", "PyMC", "PyMC + nutpie", "NumPyro", "Stan")
 COMPONENTS = {"small": 2, "medium": 3, "large": 4}
 # Draws, and as many tuning steps (ours: its default of 300), where 1,000 would take too long.
 DRAWS = {
-    ("large", "PyMC"): 200,
-    ("large", "PyMC + nutpie"): 300,
-    ("large", "NumPyro"): 250,
-    ("large", "Stan"): 100,
-    ("medium", "Stan"): 500,
+    ("large", "PyMC"): 100,
+    ("large", "PyMC + nutpie"): 150,
+    ("large", "NumPyro"): 100,
+    ("large", "Stan"): 50,
+    ("medium", "PyMC + nutpie"): 500,
+    ("medium", "NumPyro"): 500,
+    ("medium", "Stan"): 250,
 }
 _TIME_LIMIT = 900.0
 
@@ -84,10 +87,8 @@ def summary(sampled: Any, task: Any) -> dict[str, Any]:
     )
     aligned = draws.reordered(align_labels(draws, task.values, task.start).order)
     i, j = np.tril_indices(d)
-    flat = np.concatenate(
-        [aligned.weights, aligned.means.reshape(-1, k * d), aligned.covariances[:, :, i, j].reshape(len(draws.weights), -1)],
-        axis=1,
-    ).reshape(chains, n_draws, -1)  # fmt: skip
+    parts = (aligned.weights, aligned.means, aligned.covariances[:, :, i, j])
+    flat = np.concatenate([part.reshape(chains, n_draws, -1) for part in parts], axis=2)
 
     def of_each(statistic: Any, **options: Any) -> list[float]:
         return [float(statistic(flat[..., q], chain_axis=0, draw_axis=1, **options)) for q in range(flat.shape[2])]
@@ -183,7 +184,8 @@ def pymc_reuse_worker() -> list[dict[str, Any]]:
     for k in (2, 3):
         task = task_of("small", "PyMC", True)
         start = fit_mixture(task.values, k, "full", random_state=0).mixture
-        rows.append({"case": [len(task.values), 2, k, "full"], "seconds": pymc_nutpie(replace(task, start=start)).compile})
+        seconds = pymc_nutpie(replace(task, start=start)).compile
+        rows.append({"case": [len(task.values), 2, k, "full"], "seconds": seconds})
     return rows
 
 
@@ -234,9 +236,9 @@ class _EmptyCaches:
         self._folder.cleanup()
 
 
-def _worker(*arguments: str, quick: bool, timeout: float = _TIME_LIMIT, environment: dict[str, str] | None = None) -> Any:
+def _worker(*arguments: str, quick: bool, environment: dict[str, str] | None = None) -> Any:
     flags = ["--quick"] if quick else []
-    return in_fresh_process([__file__, "--worker", *arguments, *flags], timeout, environment)
+    return in_fresh_process([__file__, "--worker", *arguments, *flags], _TIME_LIMIT, environment)
 
 
 def ess_stage(problems: Sequence[str], engines: Sequence[str], quick: bool, before: Any) -> Any:
@@ -316,7 +318,9 @@ def main() -> None:
             "gradient": lambda: _worker("gradient", quick=quick),
         }[stage]()
         seconds = time.perf_counter() - begun + (before["seconds"] if partial else 0.0)
-        path.write_text(json.dumps({"result": result, "seconds": seconds, "quick": quick}, indent=1))
+        path.write_text(
+            json.dumps({"result": result, "seconds": seconds, "quick": quick, "load": os.getloadavg()[2]}, indent=1)
+        )
         print(f"{stage}: {seconds:.0f} s", flush=True)
     stages = {s: json.loads(p.read_text()) for s in STAGES if (p := RESULTS / f"posterior-{s}.json").exists()}
     path = REPORTS / "posterior.md"

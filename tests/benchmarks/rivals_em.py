@@ -1,4 +1,4 @@
-"""The rivals of the EM path, each as functions that do exactly what is timed: scikit-learn, and mclust in a process of R."""
+"""The rivals of the EM path, each as functions that do what is timed: scikit-learn, and mclust in a process of R."""
 
 from __future__ import annotations
 
@@ -122,9 +122,9 @@ class Mclust:
             self.ask(f"labels {path}")
 
     def iterate(self, name: str, n_features: int, n_steps: int, n_components: int) -> tuple[float, float]:
-        """Seconds of that many EM iterations and the log likelihood after them."""
-        seconds, value = self.ask(f"iterate {self._model(name, n_features)} {n_steps} {n_components}").split()
-        return float(seconds), float(value)
+        """Elapsed and processor seconds per EM iteration."""
+        elapsed, busy = self.ask(f"iterate {self._model(name, n_features)} {n_steps} {n_components}").split()
+        return float(elapsed), float(busy)
 
     def default(self, name: str, n_features: int, n_components: int) -> tuple[float, float]:
         """Seconds of a fit by default settings, and its log likelihood."""

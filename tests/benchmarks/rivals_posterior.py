@@ -124,7 +124,7 @@ def _stock_pymc(task: Task, sampler: str | None) -> Sampled:
     factors = np.zeros((*posterior["weights"].shape[:2], k, d, d))
     for c in range(k):
         factors[..., c, i, j] = posterior[f"factor{c}"].values
-    sampling = float(tree.attrs.get("sampling_time") or posterior.attrs.get("sampling_time") or stats.attrs["sampling_time"])
+    sampling = float(stats.attrs.get("sampling_time") or tree.attrs["sampling_time"])
     covariances = factors @ np.swapaxes(factors, -1, -2)
     return Sampled(
         posterior["weights"].values, posterior["means"].values, covariances, int(stats["n_steps"].sum()),

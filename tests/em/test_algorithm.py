@@ -6,10 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bayesgmm.em import fit_mixture
-from bayesgmm.em.algorithm import maximisation_step, run_em
+from bayesgmm.em.algorithm import run_em
 from bayesgmm.em.moves import batch_of
 from bayesgmm.em.score import score
 from bayesgmm.em.starts import Rows, make_starts
+from bayesgmm.em.steps import maximisation_step
 from bayesgmm.mixture import COVARIANCE_TYPES, Design, Mixture, expected_statistics, log_density, structure_named
 from bayesgmm.tables import Scaling
 
