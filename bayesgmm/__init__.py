@@ -20,6 +20,8 @@ _HOME = {
     "Grid": "em",
     "fit_grid": "em",
     "fit_mixture": "em",
+    "likelihood_ratio_test": "em",
+    "standard_errors": "em",
     "HalfNormalScale": "posterior",
     "InverseGammaScale": "posterior",
     "LogNormalScale": "posterior",
@@ -36,6 +38,7 @@ _HOME = {
     "em_vs_posterior": "uncertainty.contrast",
     "kmeans_contrast": "uncertainty.kmeans",
     "predictive_checks": "uncertainty.predictive_checks",
+    "filled_components": "uncertainty.sparse",
     "plot_coclustering": "report.plots_rows",
     "plot_contrast": "report.plots_checks",
     "plot_criteria": "report.plots_checks",
@@ -54,7 +57,7 @@ __all__ = [*_HOME, "__version__"]
 
 if TYPE_CHECKING:
     from .analysis import Analysis, analyze, load_analysis
-    from .em import EMFit, GaussianMixture, Grid, fit_grid, fit_mixture
+    from .em import EMFit, GaussianMixture, Grid, fit_grid, fit_mixture, likelihood_ratio_test, standard_errors
     from .posterior import HalfNormalScale, InverseGammaScale, LogNormalScale, Priors
     from .posterior.model import build_model
     from .posterior.sampling import sample_posterior

@@ -12,8 +12,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ..mixture import Mixture, single_threaded_blas
-from ..mixture.estep import log_terms
+from ..mixture import Mixture, run_parallel, single_threaded_blas
+from ..mixture.estep import log_terms, row_blocks, terms_of
 from ..mixture.kernel import softmax_block
 from ..tables import Scaling
 
@@ -60,18 +60,22 @@ def classification_terms(
     map_counts : (K,)
         Rows whose most probable component is k (sums of case weights).
     """
-    log_max, entropy_sum, counts = 0.0, 0.0, np.zeros(mixture.n_components)
+    wide = mixture.widened()
+
+    def of_block(part: slice) -> tuple[float, float, Array]:
+        terms = terms_of(wide, values[part], scaling)
+        weight = np.ones(terms.shape[1]) if sample_weight is None else sample_weight[part]
+        top, norm, scratch = np.empty((3, terms.shape[1]))
+        labels = terms.argmax(0)
+        softmax_block(terms, top, norm, scratch)
+        log_max = -float(weight @ np.log(norm))  # max z = 1 / norm
+        logs = np.log(np.maximum(terms, 1e-300))
+        entropy = -float(np.einsum("kb,kb,b->", terms, logs, weight))
+        return log_max, entropy, np.bincount(labels, weights=weight, minlength=mixture.n_components)
+
     with single_threaded_blas():
-        for part, terms in log_terms(mixture, values, scaling):
-            weight = np.ones(terms.shape[1]) if sample_weight is None else sample_weight[part]
-            top, norm, scratch = np.empty((3, terms.shape[1]))
-            labels = terms.argmax(0)
-            softmax_block(terms, top, norm, scratch)
-            log_max -= float(weight @ np.log(norm))  # max z = 1 / norm
-            logs = np.log(np.maximum(terms, 1e-300))
-            entropy_sum -= float(np.einsum("kb,kb,b->", terms, logs, weight))
-            counts += np.bincount(labels, weights=weight, minlength=mixture.n_components)
-    return log_max, max(entropy_sum, 0.0), counts
+        log_max, entropy, counts = zip(*run_parallel(of_block, row_blocks(mixture, len(values))), strict=True)
+    return sum(log_max), max(sum(entropy), 0.0), np.sum(counts, axis=0)
 
 
 def entropy(mixture: Mixture, values: Array, sample_weight: Array | None = None) -> float:

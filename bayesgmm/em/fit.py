@@ -3,30 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..mixture import Design, Mixture, Structure, single_threaded_blas
+from ..mixture import Mixture, Structure, single_threaded_blas
 from ..tables import InputError
 from .criteria import aic, bic, classification_terms, icl
-from .moves import batch_of
 from .prepare import COLLINEAR, Prepared, collinear_columns, prepare
 from .result import EMFit, Optimum
+from .scale import Sources, searched
 from .score import score
-from .search import Plan, Pool, explore
-from .starts import KINDS, Rows, make_starts
+from .search import Plan, Pool
+from .starts import KINDS
 
 __all__ = ["fit_mixture", "fit_prepared"]
 
 Array = NDArray[np.float64]
 
-# Rows on which starts are compared; all rows where there are fewer.
-_SEARCH_ROWS = 4000
-# Distinct solutions of the search that are finished on all rows.
-_FINISHED = 3
 _MOST_OPTIMA = 12
 
 
@@ -44,21 +39,6 @@ def _check_size(prepared: Prepared, n_components: int) -> None:
         raise InputError(
             f"n_components={n_components} is more than the {n_rows} rows (of positive weight); use fewer components"
         )
-
-
-def _auto_starts(n_components: int, design: Design) -> int:
-    if n_components == 1:
-        return 1
-    return 26 if design.n_rows <= _SEARCH_ROWS else 14
-
-
-def _searched(prepared: Prepared, rng: np.random.Generator, n_components: int) -> tuple[Design, Rows]:
-    """The rows to search on: all, or a random part."""
-    design = prepared.design
-    limit = max(_SEARCH_ROWS, 15 * n_components * (design.n_features + 1))
-    if design.n_rows > limit:
-        design = design.subset(np.sort(rng.choice(design.n_rows, limit, replace=False)))
-    return design, Rows(design.values, design.row_weight if design.row_weight.size else None)
 
 
 def fit_mixture(
@@ -142,22 +122,15 @@ def fit_prepared(
     """
     _check_size(prepared, n_components)
     _check_options(n_starts, tol, max_iter, ridge, init, extra_starts)
-    rng = np.random.default_rng(random_state)
-    design, rows = _searched(prepared, rng, n_components)
-    count = _auto_starts(n_components, prepared.design) if isinstance(n_starts, str) else int(n_starts)
-    starts = [_own(mixture, prepared) for mixture in extra_starts]
-    if count:
-        starts += make_starts(prepared.structure, rows, n_components, count, rng, init)
     collinear = collinear_columns(prepared) if ridge < COLLINEAR else ()
     plan = Plan(tol, max_iter, ridge, singular=bool(collinear))
-    if design is not prepared.design:
-        # On many rows each optimum is clear-cut, and work costs more: where half the starts agree, no moves.
-        plan = replace(plan, settled=0.5, kept=5, candidates=6)
     if not moves or collinear:
         plan = plan.without_moves
-    pool = explore(design, starts, plan, rng)
-    if design is not prepared.design:
-        pool = _on_all_rows(pool, prepared.design, plan)
+    sources = Sources(
+        n_components, tuple(_own(mixture, prepared) for mixture in extra_starts),
+        None if isinstance(n_starts, str) else int(n_starts), init,
+    )  # fmt: skip
+    pool = searched(prepared.design, sources, plan, np.random.default_rng(random_state))
     return _judged(pool, prepared, reorder, collinear)
 
 
@@ -182,19 +155,6 @@ def _own(mixture: Mixture, prepared: Prepared) -> Mixture:
     means = prepared.scaling.means_from_data(mixture.means)
     weights = np.maximum(mixture.weights, 1e-12)
     return Mixture.from_dense(prepared.structure, weights / weights.sum(), means, dense)
-
-
-def _on_all_rows(pool: Pool, design: Design, plan: Plan) -> Pool:
-    """The best distinct solutions of a search on some rows, finished on all of them."""
-    chosen = pool.distinct(_FINISHED)
-    # A solution that is far behind on the search rows will not win on all of them.
-    values = pool.run.log_likelihood[chosen]
-    chosen = [i for i, v in zip(chosen, values, strict=True) if v >= values[0] - 20.0 or i == chosen[0]]
-    hits = [pool.hits(i) for i in chosen]
-    start = batch_of([pool.single(i) for i in chosen])
-    run = plan.run(design, start, plan.max_iter)
-    final = Pool.of(run, design, len(chosen), plan.tol)
-    return replace(final, escaped=pool.escaped, searched=(pool.n_starts, tuple(hits)))
 
 
 def _outcome(pool: Pool, best: int) -> str:

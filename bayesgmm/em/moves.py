@@ -15,7 +15,18 @@ from numpy.typing import NDArray
 from ..mixture import Mixture
 from .starts import from_moments
 
-__all__ = ["batch_of", "closest_merges", "doubled", "merged", "perturbed", "split", "split_and_merge", "splits"]
+__all__ = [
+    "batch_of",
+    "closest_merges",
+    "doubled",
+    "merged",
+    "overlap",
+    "perturbed",
+    "split",
+    "split_and_merge",
+    "splits",
+    "without_spike",
+]
 
 Array = NDArray[np.float64]
 # Distance of the two halves from the middle, in standard deviations: that of the halves of a Gaussian, sqrt(2 / pi).
@@ -98,7 +109,7 @@ def doubled(mixture: Mixture) -> Mixture:
     )
 
 
-def _overlap(mixture: Mixture) -> Array:
+def overlap(mixture: Mixture) -> Array:
     """Bhattacharyya distance (K, K) between components: small for those that cover the same rows."""
     dense = mixture.dense_covariances
     pooled = 0.5 * (dense[:, None] + dense[None])
@@ -108,14 +119,14 @@ def _overlap(mixture: Mixture) -> Array:
     return distance + 0.5 * (np.linalg.slogdet(pooled)[1] - half_log_det[:, None] - half_log_det[None])
 
 
-def _pairs_by_overlap(mixture: Mixture) -> list[tuple[int, int]]:
-    distance = _overlap(mixture)
+def _pairs_byoverlap(mixture: Mixture) -> list[tuple[int, int]]:
+    distance = overlap(mixture)
     return sorted(combinations(range(mixture.n_components), 2), key=lambda pair: distance[pair])
 
 
 def closest_merges(mixture: Mixture, limit: int) -> list[Mixture]:
     """Mixtures with K - 1 components: the ``limit`` closest pairs merged, one at a time."""
-    return [merged(mixture, i, j) for i, j in _pairs_by_overlap(mixture)[:limit]]
+    return [merged(mixture, i, j) for i, j in _pairs_byoverlap(mixture)[:limit]]
 
 
 def split_and_merge(mixture: Mixture, limit: int, rng: np.random.Generator) -> list[Mixture]:
@@ -130,13 +141,21 @@ def split_and_merge(mixture: Mixture, limit: int, rng: np.random.Generator) -> l
     last = n - 2  # where the merged one is
     ways = [(last, axis) for axis in range(min(2 if n > 2 else 3, mixture.n_features))]
     ways += [(k, 0) for k in range(last)]
-    moves = [(pair, way) for pair in _pairs_by_overlap(mixture) for way in ways]
+    moves = [(pair, way) for pair in _pairs_byoverlap(mixture) for way in ways]
     if len(moves) > limit:
         # The best half by overlap, the others by lot.
         first = limit // 2
         others = rng.choice(np.arange(first, len(moves)), limit - first, replace=False)
         moves = [moves[c] for c in [*range(first), *np.sort(others)]]
     return [split(merged(mixture, *pair), *way) for pair, way in moves]
+
+
+def without_spike(mixture: Mixture, k: int, limit: int) -> list[Mixture]:
+    """Component ``k`` merged into the one that it overlaps most, and one of the heaviest halved in its place."""
+    distance = overlap(mixture)[k]
+    distance[k] = np.inf
+    whole = merged(mixture, k, int(distance.argmin()))
+    return [split(whole, int(c)) for c in np.argsort(-whole.weights, kind="stable")[:limit]]
 
 
 def perturbed(mixture: Mixture, size: float, copies: int, rng: np.random.Generator) -> Mixture:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..mixture import Design, Structure, structure_named
+from ..mixture import Design, Structure, run_parallel, structure_named
 from ..tables import InputError, Scaling, as_table
 
 __all__ = ["COLLINEAR", "Prepared", "checked_weight", "collinear_columns", "prepare", "prepare_values", "scaling_of"]
@@ -18,7 +18,7 @@ Array = NDArray[np.float64]
 # Smallest eigenvalue of the correlation matrix below which columns are collinear.
 COLLINEAR = 1e-10
 # Rows standardised at a time.
-_BLOCK = 2**16
+_BLOCK = 2**15
 
 
 @dataclass(frozen=True)
@@ -108,31 +108,32 @@ def _is_constant(column: Array) -> bool:
 
 
 def scaling_of(values: Array, common: bool, weight: Array | None) -> Scaling:
-    """`Scaling.of`, block by block: nothing of the size of the data is made.
+    """`Scaling.of`, block by block and on all cores: nothing of the size of the data is made.
 
-    Means and variances of blocks are put together by ``var = sum_b p_b (var_b + (m_b - m)^2)``, p_b a block's share of
-    the case weights.
+    Moments are taken on the scale of the first block, so that no digits are lost; where that does not represent the
+    others, `Scaling.of` has to take the whole.
     """
     n_rows = len(values)
     if n_rows <= _BLOCK:
         return Scaling.of(values, common=common, sample_weight=weight)
-    locations, scales, shares = [], [], []
-    for first in range(0, n_rows, _BLOCK):
-        block = values[first : first + _BLOCK]
-        own = None if weight is None else weight[first : first + _BLOCK]
-        part = Scaling.of(block, sample_weight=own)
-        locations.append(part.location)
-        scales.append(np.where([_is_constant(block[:, j]) for j in range(block.shape[1])], 0.0, part.scale))
-        shares.append(len(block) if own is None else own.sum())
-    share = np.array(shares) / np.sum(shares)
-    apart = np.array(locations) - locations[0]
-    shift = share @ apart
-    apart -= shift
-    widest = np.maximum(np.abs(apart).max(0), np.max(scales, axis=0))
-    scale = widest * np.sqrt(share @ ((np.array(scales) / widest) ** 2 + (apart / widest) ** 2))
+    pilot = Scaling.of(values[:_BLOCK], sample_weight=None if weight is None else weight[:_BLOCK])
+
+    def moments(first: int) -> Array:
+        z = pilot.standardise(values[first : first + _BLOCK])
+        own = np.ones(len(z)) if weight is None else weight[first : first + _BLOCK]
+        return np.array([np.full(z.shape[1], own.sum()), own @ z, np.einsum("n,nd,nd->d", own, z, z)])
+
+    with np.errstate(all="ignore"):
+        count, first, second = sum(run_parallel(moments, range(0, n_rows, _BLOCK)), np.zeros((3, values.shape[1])))
+        shift = first / count
+        sd = np.sqrt(np.maximum(second / count - shift**2, 0.0))
+        alike = bool(((np.abs(shift) < 10 * sd) & (sd > 1e-3) & (sd < 1e3)).all())
+    if not alike:
+        return Scaling.of(values, common=common, sample_weight=weight)
+    scale = pilot.scale * sd
     if common:
         scale[:] = scale.max() * np.sqrt(np.mean((scale / scale.max()) ** 2))
-    return Scaling(locations[0] + shift, scale)
+    return Scaling(pilot.restore(shift), scale)
 
 
 def collinear_columns(prepared: Prepared) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
 """The search for the best optimum: many starts run short, the best finished, moves from there, saddles left.
 
-Everything here happens on standardised rows, all of them or a subsample; `fit` finishes on all rows what is found here.
+Everything here happens on standardised rows, all of them or a subsample; `scale` finishes on all rows what is found on some.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from .algorithm import run_em
 from .moves import batch_of, perturbed, split_and_merge
 from .run import Run
 
-__all__ = ["Plan", "Pool", "explore", "finished", "spurious_components"]
+__all__ = ["Plan", "Pool", "best_finished", "explore", "extended", "finished", "improved", "spurious_components"]
 
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -78,6 +78,10 @@ class Plan:
         return replace(self, candidates=0, rounds=0)
 
 
+# On standardised data; solutions of one optimum agree far better than this once converged.
+_SAME_MOMENTS = 0.02
+
+
 @dataclass(frozen=True)
 class Pool:
     """Optima found, with what is needed to choose among them.
@@ -124,11 +128,24 @@ class Pool:
         return not (self.spurious[i] or self.run.degenerate[i])
 
     def distinct(self, limit: int) -> list[int]:
-        """The best ``limit`` solutions of which no two have one log likelihood."""
+        """The best ``limit`` solutions of which no two are one optimum.
+
+        Data with a symmetry have several optima of one log likelihood: they are told apart by moments of the components
+        that do not depend on their order.
+        """
+        w2 = self.run.mixture.weights**2
+        means = self.run.mixture.means
+        moments = np.concatenate(
+            [w2.sum(-1)[:, None], np.einsum("sk,ski,skj->sij", w2, means, means).reshape(len(w2), -1)], axis=1
+        )
         chosen: list[int] = []
         for i in self.order:
             value = self.run.log_likelihood[i]
-            if all(abs(value - self.run.log_likelihood[j]) > self.same for j in chosen):
+            if all(
+                abs(value - self.run.log_likelihood[j]) > self.same
+                or np.abs(moments[i] - moments[j]).max() > _SAME_MOMENTS
+                for j in chosen
+            ):
                 chosen.append(int(i))
             if len(chosen) == limit:
                 break
@@ -151,7 +168,8 @@ class Pool:
         return self.run.mixture[i]
 
 
-def _extended(pool: Pool, run: Run, design: Design, plan: Plan) -> Pool:
+def extended(pool: Pool, run: Run, design: Design, plan: Plan) -> Pool:
+    """The pool with more solutions, which do not count as starts."""
     return Pool.of(Run.joined(pool.run, run), design, pool.n_starts, plan.tol)
 
 
@@ -183,6 +201,11 @@ def finished(pool: Pool, which: list[int], design: Design, plan: Plan) -> Pool:
     A few starts creep along ridges for thousands of iterations; only the best is worth that.
     """
     pool = _longer(pool, which, design, plan, min(10 * plan.short, plan.max_iter))
+    return best_finished(pool, design, plan)
+
+
+def best_finished(pool: Pool, design: Design, plan: Plan) -> Pool:
+    """The pool with its best solution run until it converges; if it loses its place on the way, the next best."""
     for _ in range(len(pool.spurious)):
         best, run = pool.best, pool.run
         if run.converged[best] or run.degenerate[best] or run.n_iter[best] >= plan.max_iter:
@@ -209,7 +232,12 @@ def explore(design: Design, starts: list[Mixture], plan: Plan, rng: np.random.Ge
     run = plan.run(design, batch_of(starts), plan.short)
     pool = Pool.of(run, design, len(starts), plan.tol)
     pool = finished(pool, _promising(pool, plan.kept), design, plan)
-    settled = plan.settled < 1 and pool.hits(pool.best) >= plan.settled * len(starts)
+    return improved(pool, design, plan, rng)
+
+
+def improved(pool: Pool, design: Design, plan: Plan, rng: np.random.Generator) -> Pool:
+    """The pool after rounds of moves from its best solution, and off the saddle where it is one."""
+    settled = plan.settled < 1 and pool.hits(pool.best) >= plan.settled * pool.n_starts
     for _ in range(0 if settled else plan.rounds):
         better = _moved(pool, design, plan, rng)
         if better is None:
@@ -231,7 +259,7 @@ def _moved(pool: Pool, design: Design, plan: Plan, rng: np.random.Generator) -> 
     if not candidates:
         return None
     run = plan.run(design, batch_of(candidates), plan.short)
-    trial = _extended(pool, run, design, plan)
+    trial = extended(pool, run, design, plan)
     first = len(pool.run.log_likelihood)
     moved = [int(i) for i in trial.order if i >= first and trial.is_sound(int(i)) and not trial.run.converged[i]]
     trial = finished(trial, moved[: max(plan.kept // 2, 1)], design, plan)
@@ -248,7 +276,7 @@ def _off_saddles(pool: Pool, design: Design, plan: Plan, rng: np.random.Generato
             return pool
         copies = perturbed(pool.single(best), 0.05, 4, rng)
         run = plan.run(design, copies, plan.short)
-        trial = _extended(pool, run, design, plan)
+        trial = extended(pool, run, design, plan)
         if trial.run.log_likelihood[trial.best] - pool.run.log_likelihood[best] <= pool.same:
             return pool
         pool = finished(trial, [trial.best], design, plan)

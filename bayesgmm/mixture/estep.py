@@ -31,8 +31,10 @@ __all__ = [
     "log_density",
     "log_terms",
     "responsibilities",
+    "row_blocks",
     "run_parallel",
     "single_threaded_blas",
+    "terms_of",
     "whitening",
 ]
 
@@ -117,12 +119,16 @@ class Design:
         elif not np.isfinite(_reciprocal(scaling)).all():
             values, scaling = scaling.standardise(values), Scaling.identity(d)
         weight = _EMPTY if sample_weight is None else np.ascontiguousarray(sample_weight, dtype=np.float64)
-        scatter, radius = np.zeros((d, d)), 0.0
-        for first, stop in _slices(len(values)):
-            block = scaling.standardise(values[first:stop])
-            weighted = block if sample_weight is None else block * weight[first:stop, None]
-            scatter += weighted.T @ block
-            radius = max(radius, float(np.einsum("ij,ij->i", block, block).max(initial=0.0)))
+        own, scale = values, scaling
+
+        def moments(part: tuple[int, int]) -> tuple[Array, float]:
+            block = scale.standardise(own[slice(*part)])
+            weighted = block if sample_weight is None else block * weight[slice(*part), None]
+            return weighted.T @ block, float(np.einsum("ij,ij->i", block, block).max(initial=0.0))
+
+        parts = run_parallel(moments, _slices(len(values)))
+        scatter = sum((part[0] for part in parts), np.zeros((d, d)))
+        radius = max((part[1] for part in parts), default=0.0)
         total = float(len(values) if sample_weight is None else weight.sum())
         return cls(structure, values, scaling, structure.pairs(d), weight, total, scatter, radius)
 
@@ -291,18 +297,24 @@ def log_terms(mixture: Mixture, values: Array, scaling: Scaling | None = None) -
     the caller may overwrite.
     """
     wide = mixture.widened()
-    n_rows = values.shape[0]
+    for part in row_blocks(mixture, len(values)):
+        yield part, terms_of(wide, values[part], scaling)
+
+
+def row_blocks(mixture: Mixture, n_rows: int) -> list[slice]:
+    """Blocks of rows whose log terms are not large."""
     size = int(np.clip(_TERMS // (8 * mixture.n_components), 1024, _SLICE))
-    for first in range(0, n_rows, size):
-        part = slice(first, min(first + size, n_rows))
-        design = Design.of(values[part], wide.structure, scaling=scaling)
-        if design.is_narrow(wide):
-            inverse, constant = whitening(wide)
-            features = design.rows[1 : 1 + design.n_features]
-            block = narrow_log_terms(inverse, constant, np.ascontiguousarray(wide.means), features)
-        else:
-            block = block_log_terms(np.ascontiguousarray(wide.natural), design.rows, design.pairs, 0, design.n_rows)
-        yield part, block
+    return [slice(first, min(first + size, n_rows)) for first in range(0, n_rows, size)]
+
+
+def terms_of(wide: Mixture, values: Array, scaling: Scaling | None = None) -> Array:
+    """As one block of `log_terms`, of a mixture already widened."""
+    design = Design.of(values, wide.structure, scaling=scaling)
+    if not design.is_narrow(wide):
+        return block_log_terms(np.ascontiguousarray(wide.natural), design.rows, design.pairs, 0, design.n_rows)
+    inverse, constant = whitening(wide)
+    features = design.rows[1 : 1 + design.n_features]
+    return narrow_log_terms(inverse, constant, np.ascontiguousarray(wide.means), features)
 
 
 def log_density(mixture: Mixture, values: Array, scaling: Scaling | None = None) -> Array:

@@ -121,9 +121,7 @@ def to_datatree(
     chains, n_draws, _ = unconstrained.shape
     k, d = coordinates.n_components, coordinates.n_features
     flat = unconstrained.reshape(chains * n_draws, -1)
-    weights, means, _, _ = coordinates.constrain(flat)
-    standard = Mixture.from_dense(coordinates.structure, weights, means, coordinates.covariances(flat))
-    draws = standard.in_data_units(scaling).reordered(order)
+    draws = coordinates.mixture(flat).in_data_units(scaling).reordered(order)
     lead = (chains, n_draws)
     features = list(table.columns)
     axes = {"chain": np.arange(chains), "draw": np.arange(n_draws)}

@@ -16,7 +16,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from ..mixture import Design, Structure, run_parallel, single_threaded_blas
+from ..mixture import Design, Mixture, Structure, run_parallel, single_threaded_blas
 from .gradient import likelihood_and_gradient
 from .priors import InverseGammaScale, Priors
 
@@ -263,6 +263,11 @@ class Coordinates:
         else:
             dense = (sd**2)[..., None] * np.eye(d)
         return np.broadcast_to(dense, (*x.shape[:-1], k, d, d))
+
+    def mixture(self, x: Array) -> Mixture:
+        """The mixture, or mixtures, at points (..., P)."""
+        weights, means, _, _ = self.constrain(x)
+        return Mixture.from_dense(self.structure, weights, means, self.covariances(x))
 
     def unconstrain(
         self, weights: Array, means: Array, covariances: Array, log_rate: float | None = None

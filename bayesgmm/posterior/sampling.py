@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..em import EMFit, fit_mixture
-from ..mixture import Mixture, Structure, responsibilities, single_threaded_blas
+from ..mixture import Mixture, Structure, log_density, responsibilities, single_threaded_blas
 from ..tables import InputError
 from .chains import Chain, gather, run_chains
 from .convert import to_datatree
@@ -38,6 +38,8 @@ PARETO_K_LIMIT = 0.7
 # A mode takes chains if its Laplace mass is at least this share of the best one's.
 _COMPETING = 0.02
 _MAX_OPTIMA = 8
+# Rows by whose density modes are told apart.
+_SIGNATURE_ROWS = 200
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,9 @@ def _modes(problem: Problem, density: Density, starts: Sequence[Mixture]) -> tup
     InputError
         If the density is finite at none of them.
     """
-    found: list[tuple[float, Mode]] = []
+    found: list[tuple[float, Mode, Array]] = []
+    rows = problem.scaling.standardise(problem.table.values)
+    rows = rows[np.linspace(0, len(rows) - 1, min(len(rows), _SIGNATURE_ROWS)).astype(int)]
     for mixture in starts:
         standard = mixture.standardised(problem.scaling)
         dense = standard.dense_covariances + 1e-6 * np.eye(standard.n_features)
@@ -75,16 +79,18 @@ def _modes(problem: Problem, density: Density, starts: Sequence[Mixture]) -> tup
             continue
         mode = find_mode(density, point)
         mass = mode.value + np.log(np.diag(mode.spread)).sum()
-        if np.isfinite(mass) and not any(abs(mode.value - m.value) < 0.05 for _, m in found):
-            found.append((float(mass), mode))
+        # The log density of rows knows no labels: it tells mirror images of one height from one mode found twice.
+        signature = log_density(density.coordinates.mixture(mode.point), rows)
+        if np.isfinite(mass) and not any(np.abs(signature - other).max() < 0.05 for _, _, other in found):
+            found.append((float(mass), mode, signature))
     if not found:
         raise InputError(
             f"the priors give the data no finite density near any EM optimum of the model {problem.key}: "
             f"check mean_location, mean_scale and scale of {problem.priors}"
         )
-    found.sort(key=lambda pair: -pair[0])
+    found.sort(key=lambda triple: -triple[0])
     best = found[0][0]
-    return tuple(mode for mass, mode in found if mass - best > np.log(_COMPETING))
+    return tuple(mode for mass, mode, _ in found if mass - best > np.log(_COMPETING))
 
 
 def _request(problem: Problem, em: EMFit | None, rng: np.random.Generator) -> _Request:
@@ -193,15 +199,13 @@ class _Settings:
 def _aligned_tree(request: _Request, drawn: Draws, attrs: dict[str, Any], log_likelihood: bool | None) -> xr.DataTree:
     problem, c = request.problem, request.density.coordinates
     flat = drawn.unconstrained.reshape(-1, drawn.unconstrained.shape[-1])
-    weights, means, _, _ = c.constrain(flat)
-    standard = Mixture.from_dense(problem.structure, weights, means, c.covariances(flat))
+    standard = c.mixture(flat)
     values = problem.scaling.standardise(problem.table.values)
     # The pivot is the mode, whose labels are EM's; where EM has emptied a component the mode still has it.
     order = request.em.canonical_order()
     pivot = request.em.reordered(order).standardised(problem.scaling)
     if problem.table.n_obs and not np.all(np.isfinite(responsibilities(pivot, values[:1])[0])):
-        weights0, means0, _, _ = c.constrain(request.modes[0].point)
-        pivot = Mixture.from_dense(problem.structure, weights0, means0, c.covariances(request.modes[0].point))
+        pivot = c.mixture(request.modes[0].point)
     alignment = align_labels(standard, values, pivot)
     attrs = {
         **attrs,

@@ -75,8 +75,12 @@ def _loo_rows(log_likelihood, n_tail, elpd, lppd, shape):
             continue
         cutoff = np.partition(ratio, n_draws - n_tail - 1)[n_draws - n_tail - 1]
         above = np.flatnonzero(ratio > cutoff)
-        if above.size >= 5:
-            order = above[np.argsort(ratio[above])]
+        if n_tail >= 5:
+            # Repeated draws may tie with the cutoff; then the tail is whichever of them come last.
+            if above.size == n_tail:
+                order = above[np.argsort(ratio[above])]
+            else:
+                order = np.argsort(ratio)[n_draws - n_tail :]
             k, sigma = _fit_pareto(np.exp(ratio[order]) - math.exp(cutoff))
             shape[row] = k
             if np.isfinite(k):

@@ -88,8 +88,7 @@ class Target:
 
     def mixtures(self, points: Array) -> Mixture:
         """The mixtures (S) at unconstrained points (S, P), on the standardised scale."""
-        weights, means, _, _ = self.coordinates.constrain(points)
-        return Mixture.from_dense(self.coordinates.structure, weights, means, self.coordinates.covariances(points))
+        return self.coordinates.mixture(points)
 
     def labels(self, points: Array, pivot: Mixture) -> NDArray[np.intp]:
         """For each point (S, P), the component that takes each of the pivot's labels (S, K).

@@ -211,12 +211,14 @@ def target_stage(quick: bool) -> dict[str, Any]:
 
         row: dict[str, Any] = {"case": [n, d, k, name], "steps": {"ours": ours_needs, "scikit-learn": rival_needs}}
         if rival_needs is None:
-            row["seconds"] = interleaved({"ours": timed(ours)}, 3)
+            row["seconds"] = interleaved({"ours": timed(ours, time.process_time)}, 3)
         else:
-            run_rival = timed(lambda rival=rival, steps=rival_needs: rival.run(steps))
-            row["seconds"] = interleaved({"ours": timed(ours), "scikit-learn": run_rival}, 3 if n >= 100_000 else 7)
+            run_rival = timed(lambda rival=rival, steps=rival_needs: rival.run(steps), time.process_time)
+            row["seconds"] = interleaved(
+                {"ours": timed(ours, time.process_time), "scikit-learn": run_rival}, 3 if n >= 100_000 else 7
+            )
         rows.append(row)
-        print(row["case"], row["steps"], flush=True)
+        print(row["case"], row["steps"], file=sys.stderr, flush=True)
     return {"rows": rows}
 
 
@@ -234,10 +236,10 @@ def _restarts(values: np.ndarray, k: int, name: str, budget: float, most: int) -
     from sklearn.mixture import GaussianMixture as Rival
 
     done: list[tuple[float, float]] = []
-    begun = time.perf_counter()
-    while len(done) < most and (time.perf_counter() - begun < budget or not done):
+    begun = time.process_time()
+    while len(done) < most and (time.process_time() - begun < budget or not done):
         model = Rival(k, covariance_type=name, tol=1e-7, max_iter=5_000, reg_covar=0.0, random_state=len(done))
-        first = time.perf_counter()
+        first = time.process_time()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
             try:
@@ -245,7 +247,7 @@ def _restarts(values: np.ndarray, k: int, name: str, budget: float, most: int) -
                 value = float(model.score(values)) * len(values) if _sound(model, *values.shape) else -np.inf
             except ValueError:  # a collapsed covariance
                 value = -np.inf
-        done.append((time.perf_counter() - first, value))
+        done.append((time.process_time() - first, value))
     return done
 
 
@@ -259,14 +261,14 @@ def default_stage(quick: bool) -> dict[str, Any]:
         values, _ = standardised(data, n, d, k)
         ours = []
         for seed in range(5 if n < 50_000 else 3):
-            begun = time.perf_counter()
+            begun = time.process_time()
             fit = GaussianMixture(k, covariance_type=name, random_state=seed).fit(values).result_
-            ours.append((time.perf_counter() - begun, fit.log_likelihood))
+            ours.append((time.process_time() - begun, fit.log_likelihood))
         plain = []
         for seed in range(5):
-            begun = time.perf_counter()
+            begun = time.process_time()
             value = sklearn_fit(values, k, name, seed)
-            plain.append((time.perf_counter() - begun, value))
+            plain.append((time.process_time() - begun, value))
         restarted = _restarts(values, k, name, 5.0 if quick else 30.0, 20)
         mclust = None
         if session is not None and n <= 20_000:
@@ -276,7 +278,7 @@ def default_stage(quick: bool) -> dict[str, Any]:
         row = {"case": [data, *values.shape, k, name], "best": best, "ours": ours, "scikit-learn": plain,
                "restarts": restarted, "mclust": mclust}  # fmt: skip
         rows.append(row)
-        print(row["case"], ours[0], plain[0], mclust, flush=True)
+        print(row["case"], ours[0], plain[0], mclust, file=sys.stderr, flush=True)
     if session is not None:
         session.close()
     return {"rows": rows, "mclust": reason}
@@ -293,16 +295,16 @@ def memory_stage(quick: bool) -> dict[str, Any]:
             for engine in ("ours", "scikit-learn"):
                 arguments = [__file__, "--worker", "memory", "--data", str(path), "--engine", engine, "-k", str(k)]
                 rows.append({"case": [n, d, k], "engine": engine, **in_fresh_process(arguments, 900)})
-                print(rows[-1], flush=True)
+                print(rows[-1], file=sys.stderr, flush=True)
     return {"rows": rows}
 
 
 def memory_worker(path: str, engine: str, k: int) -> dict[str, float]:
-    """Megabytes that a fit adds to the peak of this process."""
-    import resource
+    """Megabytes that the peak of this process during a fit is above what it held before, the data loaded (Linux)."""
 
-    def peak() -> float:
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    def held(what: str) -> float:
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return int(next(line for line in lines if line.startswith(what)).split()[1]) / 1024
 
     def fit(values: np.ndarray, k: int) -> None:
         if engine == "ours":
@@ -312,10 +314,11 @@ def memory_worker(path: str, engine: str, k: int) -> dict[str, float]:
 
     fit(gaussian_data(500, 8, 2)[0], 2)  # libraries and machine code loaded
     values = np.load(path)
-    before = peak()
+    Path("/proc/self/clear_refs").write_text("5")  # the peak so far, of imports and compilation, is forgotten
+    before = held("VmRSS")
     begun = time.perf_counter()
     fit(values, k)
-    return {"data": values.nbytes / 2**20, "added": peak() - before, "seconds": time.perf_counter() - begun}
+    return {"data": values.nbytes / 2**20, "added": held("VmHWM") - before, "seconds": time.perf_counter() - begun}
 
 
 def growth_stage(quick: bool) -> dict[str, Any]:
@@ -332,7 +335,7 @@ def growth_stage(quick: bool) -> dict[str, Any]:
                 steps = int(np.clip(4e7 / (n * d * k), 4, 100))
                 each = []
                 for _ in range(4):
-                    seconds, done = our_steps(design, start, steps)
+                    seconds, done = our_steps(design, start, steps, time.process_time)
                     each.append(seconds / done)
                 rows.append({"structure": name, "along": along, "case": [n, d, k], "seconds": each[1:]})
     return {"rows": rows}
@@ -340,11 +343,19 @@ def growth_stage(quick: bool) -> dict[str, Any]:
 
 def run_stage(stage: str, quick: bool) -> Any:
     flags = ["--quick"] if quick else []
-    if stage in ("one-core", "all-cores"):
-        cores = "1" if stage == "one-core" else "all"
-        return in_fresh_process([__file__, "--worker", "iteration", "--cores", cores, *flags], 1200)
-    stages = {"target": target_stage, "default": default_stage, "memory": memory_stage, "growth": growth_stage}
-    return stages[stage](quick)
+    if stage == "memory":
+        return memory_stage(quick)
+    worker = "iteration" if stage in ("one-core", "all-cores") else stage
+    cores = "all" if stage == "all-cores" else "1"
+    return in_fresh_process([__file__, "--worker", worker, "--cores", cores, *flags], 1200)
+
+
+_WORKERS = {
+    "iteration": iteration_stage,
+    "target": target_stage,
+    "default": default_stage,
+    "growth": growth_stage,
+}
 
 
 def main() -> None:
@@ -360,8 +371,8 @@ def main() -> None:
     if options.worker == "memory":
         print(json.dumps(memory_worker(options.data, options.engine, options.k)))
         return
-    if options.worker == "iteration":
-        print(json.dumps(iteration_stage(options.quick)))
+    if options.worker:
+        print(json.dumps(_WORKERS[options.worker](options.quick)))
         return
     RESULTS.mkdir(parents=True, exist_ok=True)
     for stage in options.stages.split(","):

@@ -98,7 +98,7 @@ def _target(result: dict[str, Any]) -> str:
             "",
             "Until the log likelihood is within 1e-6 (relative) of the optimum that the start leads to. Ours "
             "accelerates, and laying out the data is counted; scikit-learn takes its own EM steps and is stopped for "
-            "free at the first that reaches the target. All cores, default threads.",
+            "free at the first that reaches the target. One core, processor time.",
             "",
             table(header, rows),
         ]
@@ -147,7 +147,7 @@ def _default(result: dict[str, Any]) -> str:
             "",
             table(["data", "ours", "scikit-learn, default", "scikit-learn, converged", "mclust, default"], rows),
             "",
-            "Seconds of a default fit (median), and expected seconds until the best optimum known is reached by "
+            "Processor seconds of a default fit on one core (median), and expected seconds until the best optimum known is reached by "
             "restarting (total time over successes).",
             "",
             table(
@@ -173,7 +173,7 @@ def _memory(result: dict[str, Any]) -> str:
         [
             "## Peak memory of a fit",
             "",
-            "Peak resident memory of a fresh process after the fit, less its peak with libraries, machine code and the "
+            "Peak resident memory of a process during the fit, less what it held with libraries, machine code and the "
             "data loaded. Ours by default settings (many starts, until converged); scikit-learn one start, three "
             "iterations, which is its peak already.",
             "",
@@ -207,7 +207,8 @@ def _growth(result: dict[str, Any]) -> str:
             "## How ours grows",
             "",
             "Exponent b of seconds per iteration ~ size^b, over the whole range and over its three largest sizes: N "
-            "from 1,000 to 1,000,000 (D=8, K=8), K from 2 to 32 (N=100,000, D=8), D from 1 to 32 (N=100,000, K=8).",
+            "from 1,000 to 1,000,000 (D=8, K=8), K from 2 to 32 (N=100,000, D=8), D from 1 to 32 (N=100,000, K=8). One "
+            "core, processor time.",
             "",
             table(header, rows),
         ]

@@ -172,7 +172,7 @@ def _gradient(rows: list[dict[str, Any]]) -> str:
             "## A gradient against an E-step",
             "",
             "Log posterior density and its gradient (`Density.__call__`) against the E-step alone "
-            "(`mixture.kernel.accumulate`), 10,000 x 5, K=4, one thread; ratio median (smallest-largest) of "
+            "(`mixture.kernel.accumulate`), 10,000 x 5, K=4, one thread, processor time; ratio median (smallest-largest) of "
             "interleaved repeats.",
             "",
             table(["structure", "E-step, ms", "gradient, ms", "ratio", "goal"], body),

@@ -3,7 +3,7 @@
 #   data FILE N D            read N x D doubles, column by column
 #   labels FILE              read N integers: the partition from which iterations start
 #   iterate MODEL ITERATIONS G    elapsed and processor seconds per EM iteration
-#   default MODEL G          seconds of Mclust() with G components and that model by default settings, and log likelihood
+#   default MODEL G          processor seconds of Mclust() with G components, default settings, and log likelihood
 suppressPackageStartupMessages(library(mclust))
 cat(as.character(packageVersion("mclust")), "\n", sep = "")
 flush(stdout())
@@ -28,16 +28,15 @@ while (length(line <- readLines(input, n = 1)) > 0) {
       clock <- system.time(
         repeat {
           fit <- me(x, word[2], z, control = control, warn = FALSE)
-          iterations <- iterations + attr(fit, "info")[["iterations"]]
+          # Negative where the limit was reached.
+          iterations <- iterations + abs(attr(fit, "info")[["iterations"]])
           if (proc.time()[["elapsed"]] - begun > 0.2) break
         }
       )
       sprintf("%.9f %.9f", clock[["elapsed"]] / iterations, (clock[["user.self"]] + clock[["sys.self"]]) / iterations)
     } else if (word[1] == "default") {
-      seconds <- system.time(
-        fit <- Mclust(x, G = as.integer(word[3]), modelNames = word[2], verbose = FALSE)
-      )[["elapsed"]]
-      sprintf("%.6f %.10g", seconds, if (is.null(fit)) NA else fit$loglik)
+      clock <- system.time(fit <- Mclust(x, G = as.integer(word[3]), modelNames = word[2], verbose = FALSE))
+      sprintf("%.6f %.10g", clock[["user.self"]] + clock[["sys.self"]], if (is.null(fit)) NA else fit$loglik)
     } else "unknown command"
   }, error = function(e) paste("error", gsub("\n", " ", conditionMessage(e))))
   cat(answer, "\n", sep = "")

@@ -127,7 +127,7 @@ class Mclust:
         return float(elapsed), float(busy)
 
     def default(self, name: str, n_features: int, n_components: int) -> tuple[float, float]:
-        """Seconds of a fit by default settings, and its log likelihood."""
+        """Processor seconds of a fit by default settings, and its log likelihood."""
         seconds, value = self.ask(f"default {self._model(name, n_features)} {n_components}").split()
         return float(seconds), float(value) if value != "NA" else np.nan
 

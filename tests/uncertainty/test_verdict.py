@@ -94,7 +94,7 @@ def test_agreeing_chains_are_one_mode(good):
 @pytest.mark.parametrize("structure", ["full", "tied", "diag", "spherical"])
 def test_one_component_one_chain_and_one_column(structure):
     for values in (TWO, TWO[:, :1]):
-        diagnosis = diagnose(sampled(values, 1, structure, draws=500, chains=2))
+        diagnosis = diagnose(sampled(values, 1, structure))
         assert diagnosis.verdict == "converged"
         assert diagnosis.table.notna().all(axis=None)
     alone = diagnose(sampled(TWO, 1, structure, chains=1))

@@ -1,0 +1,192 @@
+"""Simulation-based calibration of the posterior path: ``python -m tests.benchmarks.calibration``.
+
+Parameters are drawn from the prior, data from the parameters, and the posterior of the data is sampled; the rank of the true
+value among the draws is then uniform if, and only if up to its power, density, sampler and coordinates are all right (Talts, Betancourt,
+Simpson, Vehtari & Gelman 2018; Modrak et al. 2023 for adding the log likelihood). Quantities are symmetric in the components, so
+that labels do not matter. Writes ``reports/calibration.md`` and ``reports/calibration.png``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from itertools import product
+from math import sqrt
+from pathlib import Path
+
+import numpy as np
+from scipy.stats import chi2, kstest, norm
+
+from bayesgmm.mixture import Design, Mixture, single_threaded_blas, structure_named
+from bayesgmm.posterior.chains import Chain, run_chains
+from bayesgmm.posterior.density import Density
+from bayesgmm.posterior.laplace import find_mode
+from bayesgmm.posterior.predictive import prior_draws, replicates
+from bayesgmm.posterior.priors import Priors
+from bayesgmm.uncertainty.smc import smc_log_evidence
+from bayesgmm.uncertainty.target import Target
+
+REPORT = Path(__file__).resolve().parents[2] / "reports" / "calibration.md"
+STRUCTURES = ("full", "tied", "diag", "spherical")
+QUANTITIES = ("log likelihood", "largest weight", "mixture mean", "mixture variance", "smallest log det")
+N_ROWS, N_RANKS = 25, 99
+COVERAGES = (0.5, 0.89)
+_BINS = 10
+
+
+def quantities(mixture: Mixture, density: Density, nothing: Density, points: np.ndarray) -> np.ndarray:
+    """Label-free quantities (S, 5) of draws."""
+    log_likelihood = density.many(points) - nothing.many(points)
+    weights, first = mixture.weights, mixture.means[..., 0]
+    mean = (weights * first).sum(-1)
+    variances = mixture.dense_covariances[..., 0, 0]
+    variance = (weights * (variances + (first - mean[:, None]) ** 2)).sum(-1)
+    log_det = np.linalg.slogdet(mixture.dense_covariances)[1].min(-1)
+    return np.column_stack([log_likelihood, weights.max(-1), mean, variance, log_det])
+
+
+def by_nuts(target: Target, seed: int) -> np.ndarray:
+    """Draws of two chains at the mode found from a prior draw, thinned: what `sample_posterior` runs, less its search."""
+    rng = np.random.default_rng(seed)
+    starts = prior_draws(target.coordinates, target.priors, 20, rng)
+    with single_threaded_blas():
+        modes = [find_mode(target.density, start) for start in starts[np.argsort(-target.density.many(starts))[:3]]]
+    modes.sort(key=lambda mode: -(mode.value + np.log(np.diag(mode.spread)).sum()))
+    chains = [
+        Chain(target.density, modes[0], rng.standard_normal(target.density.size), 1000, 300, int(rng.integers(2**63)), 0.9, "")
+        for _ in range(2)
+    ]
+    points = np.concatenate([u for u, _ in run_chains(chains, 1, False)[0]])
+    return points[np.linspace(0, len(points) - 1, N_RANKS).astype(int)]
+
+
+def by_smc(target: Target, seed: int) -> np.ndarray:
+    """Particles of tempered SMC, which visits all modes: what is left to be wrong is the density."""
+    _, cloud = smc_log_evidence(target, particles=5 * N_RANKS, repeats=1, sweeps=3, random_seed=seed)
+    return cloud[np.random.default_rng(seed).permutation(len(cloud))[:N_RANKS]]
+
+
+SAMPLERS: dict[str, Callable[[Target, int], np.ndarray]] = {"nuts": by_nuts, "smc": by_smc}
+
+
+def simulate(task: tuple[str, int, int, int, str]) -> np.ndarray:
+    """Ranks (Q,) of the true quantities among the draws' in one simulation: 0..N_RANKS."""
+    structure, k, d, seed, sampler = task
+    kind, priors = structure_named(structure), Priors()
+    rng = np.random.default_rng([seed, k, d, STRUCTURES.index(structure)])
+    blank = Density.of(Design.of(np.zeros((1, d)), kind), k, priors)
+    truth = prior_draws(blank.coordinates, priors, 1, rng)
+    empty = Target(np.zeros((1, d)), blank, priors, 0.0)
+    values = replicates(empty.mixtures(truth), N_ROWS, rng)[0]
+    # The prior is stated on the scale of the data here, so that simulated data are not standardised.
+    target = Target(values, Density.of(Design.of(values, kind), k, priors), priors, 0.0)
+    nothing = target.weighted(np.zeros(N_ROWS))
+    points = SAMPLERS[sampler](target, int(rng.integers(2**31)))
+    drawn = quantities(target.mixtures(points), target.density, nothing, points)
+    true = quantities(target.mixtures(truth), target.density, nothing, truth)[0]
+    below = (drawn < true - 1e-12).sum(0)
+    tied = (np.abs(drawn - true) <= 1e-12).sum(0)
+    # Ties, as of the largest weight where K = 1, are broken at random.
+    return below + rng.integers(0, tied + 1)
+
+
+def p_uniform(ranks: np.ndarray) -> float:
+    """p-value of uniformity of ranks in 0..N_RANKS, by a chi-squared test over ten bins."""
+    counts = np.bincount(ranks * _BINS // (N_RANKS + 1), minlength=_BINS)
+    expected = len(ranks) / _BINS
+    return float(chi2.sf(((counts - expected) ** 2 / expected).sum(), _BINS - 1))
+
+
+def coverage(ranks: np.ndarray, mass: float) -> float:
+    """Share of simulations whose truth lies in the central interval of the draws that holds ``mass``."""
+    position = (ranks + 0.5) / (N_RANKS + 1)
+    return float((np.abs(position - 0.5) < mass / 2).mean())
+
+
+def cell(structure: str, k: int, d: int, n: int, sampler: str, pool: ProcessPoolExecutor | None) -> np.ndarray:
+    """Ranks (n, Q) of one cell."""
+    tasks = [(structure, k, d, seed, sampler) for seed in range(n)]
+    return np.stack(list(map(simulate, tasks) if pool is None else pool.map(simulate, tasks, chunksize=8)))
+
+
+def draw_ranks(ranks: dict[tuple[str, int, int], np.ndarray], path: Path) -> None:
+    """Rank histograms, a row of panels per structure, all quantities of a cell together."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(16, 7), layout="constrained")
+    axes = figure.subplots(4, 9, sharex=True, sharey=True)
+    for ((structure, k, d), values), ax in zip(ranks.items(), axes.ravel(), strict=False):
+        n = len(values)
+        for column in values.T:
+            ax.hist(column, bins=_BINS, range=(0, N_RANKS + 1), histtype="step", lw=0.8)
+        band = norm.ppf(0.9995) * sqrt(n / _BINS * (1 - 1 / _BINS))
+        ax.axhspan(n / _BINS - band, n / _BINS + band, color="0.9", zorder=0)
+        ax.set_title(f"{structure}, K={k}, D={d}", fontsize=8)
+    figure.supxlabel("rank of the truth among 99 draws; grey: 99.9% of uniform ranks")
+    figure.savefig(path, dpi=110)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("-n", type=int, default=200, help="simulations per cell")
+    parser.add_argument("--sampler", choices=sorted(SAMPLERS), default="nuts")
+    parser.add_argument("--cores", type=int, default=2)
+    options = parser.parse_args()
+    begun, ranks, lines = time.perf_counter(), {}, []
+    cells = list(product(STRUCTURES, (1, 2, 3), (1, 2, 3)))
+    n_tests = len(cells) * len(QUANTITIES)
+    smallest, outside = 1.0, 0
+    with ProcessPoolExecutor(options.cores) as pool:
+        for structure, k, d in cells:
+            found = cell(structure, k, d, options.n, options.sampler, pool)
+            ranks[structure, k, d] = found
+            p_values = [p_uniform(column) for column in found.T]
+            p = min(1.0, min(p_values) * n_tests)
+            smallest = min(smallest, p)
+            shares = []
+            for mass in COVERAGES:
+                error = sqrt(mass * (1 - mass) / options.n)
+                each = [coverage(column, mass) for column in found.T]
+                # All quantities of a cell together have at least the error of one of them: they are dependent.
+                average = float(np.mean(each))
+                outside += abs(average - mass) > 2 * error
+                shares.append(f"{average:.3f} ± {error:.3f}")
+            lines.append(
+                f"| {structure} | {k} | {d} | {min(p_values):.3g} ({QUANTITIES[int(np.argmin(p_values))]}) | {p:.3g} | "
+                + " | ".join(shares) + " |"
+            )
+            print(lines[-1], f"{time.perf_counter() - begun:.0f} s", flush=True)
+    everything = np.concatenate([r.ravel() for r in ranks.values()])
+    overall = kstest((everything + 0.5) / (N_RANKS + 1), "uniform").statistic
+    REPORT.parent.mkdir(exist_ok=True)
+    draw_ranks(ranks, REPORT.with_suffix(".png"))
+    REPORT.write_text(
+        "\n".join(
+            [
+                "# Simulation-based calibration",
+                "",
+                f"`python -m tests.benchmarks.calibration -n {options.n} --sampler {options.sampler}`, seeds fixed, "
+                f"{time.perf_counter() - begun:.0f} s. {options.n} simulations in each of {len(cells)} cells, {N_ROWS} rows, "
+                f"{N_RANKS} thinned draws, default priors; quantities: {', '.join(QUANTITIES)}.",
+                "",
+                f"Smallest p-value of uniformity after correction for {n_tests} tests (Bonferroni): **{smallest:.3g}**. "
+                f"Coverages more than two Monte Carlo standard errors off: **{outside} of {2 * len(cells)}** "
+                f"(about {0.0455 * 2 * len(cells):.1f} expected by chance). "
+                f"Largest distance of all ranks together from uniform: {overall:.4f}.",
+                "",
+                "![ranks](calibration.png)",
+                "",
+                "| structure | K | D | smallest p (quantity) | corrected | coverage of 50% | coverage of 89% |",
+                "|---|---|---|---|---|---|---|",
+                *lines,
+                "",
+            ]
+        )
+    )
+    print(REPORT)
+
+
+if __name__ == "__main__":
+    main()
