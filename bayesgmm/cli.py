@@ -107,7 +107,7 @@ _SHORT = {
     "n_obs": "rows",
     "elpd_diff": "diff",
     "elpd_diff_se": "se diff",
-    "p_k": "p(model | data)",
+    "p_k": "p",
 }
 
 
@@ -200,9 +200,9 @@ def report(
         )
     elif not quiet:
         show = analysis.comparison.reset_index(names="model")
-        wanted = ["model", "log_likelihood", "bic", "elpd", "elpd_diff", "elpd_diff_se", "p_k", "verdict"]
-        show_table(show[wanted], "Sampled models, best expected log density first")
-        print(f"{analysis.headline}: {analysis.diagnosis.verdict}. {analysis.contrast.summary}")
+        wanted = ["model", "bic", "elpd", "elpd_diff", "elpd_diff_se", "p_k", "verdict"]
+        show_table(show[wanted], "Sampled models, best expected log density first; p: posterior probability")
+        print(f"headline: {analysis.headline} ({analysis.diagnosis.verdict})\n{analysis.contrast.summary}")
         print(f"written: {output / 'report.html'}")
 
 

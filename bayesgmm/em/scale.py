@@ -78,7 +78,7 @@ def searched(design: Design, sources: Sources, plan: Plan, rng: np.random.Genera
         count = many if sources.count is None else sources.count
         return explore(design, [*sources.given, *sources.made(design, count, rng)], plan, rng)
     part = design.subset(np.sort(rng.choice(design.n_rows, limit, replace=False)))
-    pool = _on_some_rows(part, sources, plan, rng)
+    pool = _on_some_rows(part, sources, replace(plan, represents=design.n_rows / part.n_rows), rng)
     return _on_all_rows(pool, design, plan, rng)
 
 
@@ -121,7 +121,7 @@ def _on_all_rows(found: Pool, design: Design, plan: Plan, rng: np.random.Generat
     start = batch_of([found.single(i) for i in chosen])
     lone = len(chosen) == 1
     run = plan.run(design, start, plan.max_iter if lone else plan.short // 2)
-    pool = best_finished(Pool.of(run, design, len(chosen), plan.tol), design, plan)
+    pool = best_finished(Pool.of(run, design, len(chosen), plan), design, plan)
     if plan.rounds:
         pool = _without_spikes(pool, design, plan, rng)
     return replace(pool, escaped=found.escaped, searched=(found.n_starts, tuple(hits)))

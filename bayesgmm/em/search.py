@@ -24,17 +24,18 @@ Flags = NDArray[np.bool_]
 _NARROW = 1e-4
 
 
-def spurious_components(run: Run, design: Design) -> Flags:
+def spurious_components(run: Run, design: Design, represents: float = 1.0) -> Flags:
     """Whether each component (S, K) is a spike of the unbounded likelihood: too few rows, or few rows and no width.
 
     A component is spurious on fewer than max(5, 2 D) rows, or with a smallest eigenvalue below 1e-4 (standardised) on
-    fewer than max(100, 30 (D + 1)) rows. Where the structure bounds the likelihood there are none.
+    fewer than max(100, 30 (D + 1)) rows of all the data, of which each row here ``represents`` so many. Where the
+    structure bounds the likelihood there are none.
     """
     d = design.n_features
     if design.structure.bounded:
         return np.zeros(run.counts.shape, dtype=bool)
     few = run.counts < max(5, 2 * d)
-    thin = (run.smallest < _NARROW) & (run.counts < max(100, 30 * (d + 1)))
+    thin = (run.smallest < _NARROW) & (represents * run.counts < max(100, 30 * (d + 1)))
     return few | thin
 
 
@@ -56,6 +57,8 @@ class Plan:
         Rounds of moves, and of perturbations.
     settled : float
         No moves where at least this part of the starts has reached the best optimum.
+    represents : float
+        Rows of all the data that each row of the search stands for.
     """
 
     tol: float
@@ -67,6 +70,7 @@ class Plan:
     candidates: int = 12
     rounds: int = 3
     settled: float = 1.0
+    represents: float = 1.0
 
     def run(self, design: Design, start: Mixture, max_iter: int) -> Run:
         """EM under this plan, for at most ``max_iter`` E-steps."""
@@ -109,9 +113,9 @@ class Pool:
     searched: tuple[int, tuple[int, ...]] | None = None
 
     @classmethod
-    def of(cls, run: Run, design: Design, n_starts: int, tol: float) -> Pool:
-        same = 1e-5 + 100 * tol * design.total
-        return cls(run, spurious_components(run, design).any(1), n_starts, same)
+    def of(cls, run: Run, design: Design, n_starts: int, plan: Plan) -> Pool:
+        same = 1e-5 + 100 * plan.tol * design.total
+        return cls(run, spurious_components(run, design, plan.represents).any(1), n_starts, same)
 
     @property
     def order(self) -> NDArray[np.intp]:
@@ -170,7 +174,7 @@ class Pool:
 
 def extended(pool: Pool, run: Run, design: Design, plan: Plan) -> Pool:
     """The pool with more solutions, which do not count as starts."""
-    return Pool.of(Run.joined(pool.run, run), design, pool.n_starts, plan.tol)
+    return Pool.of(Run.joined(pool.run, run), design, pool.n_starts, plan)
 
 
 def _replaced(pool: Pool, which: list[int], run: Run, design: Design, plan: Plan) -> Pool:
@@ -181,7 +185,7 @@ def _replaced(pool: Pool, which: list[int], run: Run, design: Design, plan: Plan
     merged = total.select(index)
     n_iter = merged.n_iter.copy()
     n_iter[which] += pool.run.n_iter[which]
-    return Pool.of(replace(merged, n_iter=n_iter), design, pool.n_starts, plan.tol)
+    return Pool.of(replace(merged, n_iter=n_iter), design, pool.n_starts, plan)
 
 
 def _longer(pool: Pool, which: list[int], design: Design, plan: Plan, max_iter: int) -> Pool:
@@ -230,7 +234,7 @@ def explore(design: Design, starts: list[Mixture], plan: Plan, rng: np.random.Ge
     Pool
     """
     run = plan.run(design, batch_of(starts), plan.short)
-    pool = Pool.of(run, design, len(starts), plan.tol)
+    pool = Pool.of(run, design, len(starts), plan)
     pool = finished(pool, _promising(pool, plan.kept), design, plan)
     return improved(pool, design, plan, rng)
 

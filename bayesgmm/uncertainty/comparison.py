@@ -70,8 +70,8 @@ def compare(
     posts : mapping of str to DataTree
         Sampled models under the names to be shown.
     grid : Grid, optional
-        Where it has a cell for a model, the EM columns come from there; otherwise from the EM optimum that the posterior started
-        from.
+        Where it has a cell for a model, the EM columns come from there; otherwise from the EM optimum that the posterior
+        started from.
     prior_k : mapping or function from K to a positive weight, optional
         Prior of the number of components, shared equally by the models that have it. By default every model has the same.
     evidence : bool
@@ -191,9 +191,9 @@ def _row(model: _Model, best: _Model, weight: float, p_k: float) -> tuple[Any, .
         model.covariance_type,
         *model.criteria,
         float(model.elpd_rows.sum()),
-        sqrt(n_rows) * float(model.elpd_rows.std()),
+        sqrt(n_rows) * float(model.elpd_rows.std(ddof=1)),
         float(difference.sum()),
-        sqrt(n_rows) * float(difference.std()),
+        sqrt(n_rows) * float(difference.std(ddof=1)),
         model.p_loo,
         model.n_high_k,
         model.n_refitted,
@@ -265,7 +265,10 @@ def sentence(table: pd.DataFrame) -> str:
     groups: dict[str, list[str]] = {}
     for criterion, model in chosen.items():
         groups.setdefault(model, []).append(criterion)
-    parts = [f"{_listed(criteria)} {'choose' if len(criteria) > 1 else 'chooses'} {model}" for model, criteria in groups.items()]
+    parts = [
+        f"{_listed(criteria)} {'choose' if len(criteria) > 1 else 'chooses'} {model}"
+        for model, criteria in groups.items()
+    ]
     if len(groups) == 1:
         text = f"All criteria choose {next(iter(groups))}."
     else:
@@ -291,11 +294,14 @@ def _why(groups: dict[str, list[str]], has_evidence: bool) -> str:
 
 def _rivals(table: pd.DataFrame, has_evidence: bool) -> str:
     """How settled the choice is."""
-    close = [str(i) for i in table.index[1:] if table.at[i, "elpd_diff"] > -2 * table.at[i, "elpd_diff_se"]]
-    text = f" In prediction {_listed(close)} cannot be told from {table.index[0]} (within two standard errors)." if close else ""
+    rest = table.iloc[1:]
+    close = [str(i) for i in rest.index[rest["elpd_diff"] > -2 * rest["elpd_diff_se"]]]
+    text = ""
+    if close:
+        text = f" In prediction {_listed(close)} cannot be told from {table.index[0]} (within two standard errors)."
     if has_evidence and table["p_k"].max() < 0.9:
         text += f" No model has more than {table['p_k'].max():.0%} of the posterior probability."
-    bad = [str(i) for i in table.index if table.at[i, "verdict"] not in ("converged", "label switching")]
+    bad = [str(i) for i in table.index[~table["verdict"].isin(["converged", "label switching"])]]
     if bad:
         text += f" Not to be trusted as sampled: {_listed(bad)}."
     return text

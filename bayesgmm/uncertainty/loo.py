@@ -63,7 +63,7 @@ class Loo:
 
     @property
     def se(self) -> float:
-        return sqrt(len(self.elpd_rows)) * float(self.elpd_rows.std())
+        return sqrt(len(self.elpd_rows)) * float(self.elpd_rows.std(ddof=1))
 
     @property
     def n_high_k(self) -> int:

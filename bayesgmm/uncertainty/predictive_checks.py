@@ -89,9 +89,10 @@ def predictive_checks(
     Returns
     -------
     DataFrame
-        Index (feature, statistic): ``observed``, ``replicated`` (mean), ``lower``, ``upper``, ``p_value``, the share of replicates
-        whose statistic is at least the observed one (ties counted half). ``density`` compares histograms over bins of equal
-        content with the mean of the replicates' histograms; there only large observed values, small p, speak against the model.
+        Index (feature, statistic): ``observed``, ``replicated`` (mean), ``lower``, ``upper``, ``p_value``, the share of
+        replicates whose statistic is at least the observed one (ties counted half). ``density`` compares histograms over bins
+        of equal content with the mean of the replicates' histograms; there only large observed values, small p, speak against
+        the model.
 
     Raises
     ------

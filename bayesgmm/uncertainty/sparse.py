@@ -67,7 +67,7 @@ class FilledComponents:
         best = self.most_probable
         doubt = "" if self.r_hat < _MAX_R_HAT else ": the chains disagree, sample longer or lower the concentration"
         head = (
-            f"Filled components: {best} most probable, p = {self.table.at[best, 'p_filled']:.3f}\n"
+            f"Filled components: {best} most probable, p = {self.table.loc[best, 'p_filled']:.3f}\n"
             f"  prior  {self.prior}\n  chains R-hat {self.r_hat:.3f}, effective draws {self.ess:.0f}{doubt}\n\n"
         )
         return head + self.table.round(4).to_string()

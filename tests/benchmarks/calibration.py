@@ -1,9 +1,9 @@
 """Simulation-based calibration of the posterior path: ``python -m tests.benchmarks.calibration``.
 
-Parameters are drawn from the prior, data from the parameters, and the posterior of the data is sampled; the rank of the true
-value among the draws is then uniform if, and only if up to its power, density, sampler and coordinates are all right (Talts, Betancourt,
-Simpson, Vehtari & Gelman 2018; Modrak et al. 2023 for adding the log likelihood). Quantities are symmetric in the components, so
-that labels do not matter. Writes ``reports/calibration.md`` and ``reports/calibration.png``.
+Parameters are drawn from the prior, data from the parameters, and the posterior of the data is sampled; the rank of the
+true value among the draws is then uniform if density, sampler and coordinates are all right (Talts, Betancourt, Simpson,
+Vehtari & Gelman 2018; Modrak et al. 2023 for adding the log likelihood). Quantities are symmetric in the components, so that
+labels do not matter. Writes ``reports/calibration.md`` and ``reports/calibration.png``.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Log evidence and p(K | data) against published values: ``python -m tests.benchmarks.evidence``.
 
-Writes ``reports/evidence.md``. Reads `tests/reference/golden.json` and the data beside the design notes (``BAYESGMM_DATA`` names
-another folder). Three routes that share nothing but the log density: bridge sampling on NUTS draws, tempered sequential Monte
-Carlo from the prior, and for p(K | data) the telescoping sampler, in which K is one more unknown.
+Writes ``reports/evidence.md``. Reads `tests/reference/golden.json` and the data beside the design notes (``BAYESGMM_DATA``
+names another folder). Three routes: bridge sampling on NUTS draws, tempered sequential Monte Carlo from the prior, and for
+p(K | data) the telescoping sampler, in which K is one more unknown and which shares no code with the others.
 """
 
 from __future__ import annotations

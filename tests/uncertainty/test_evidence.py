@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.special import logsumexp
+
 from bayesgmm.mixture import Design, structure_named
 from bayesgmm.posterior.density import Density
 from bayesgmm.posterior.predictive import prior_draws
@@ -11,7 +13,6 @@ from bayesgmm.posterior.priors import Priors
 from bayesgmm.posterior.sampling import sample_posterior
 from bayesgmm.uncertainty.evidence import log_evidence
 from bayesgmm.uncertainty.target import Target
-from scipy.special import logsumexp
 
 
 def sampled(values, k, structure="full", priors=None, **settings):

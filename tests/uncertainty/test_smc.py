@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.special import logsumexp
+from scipy.stats import kstest
+
 from bayesgmm.mixture import Design, structure_named
 from bayesgmm.posterior.density import Density
 from bayesgmm.posterior.predictive import prior_draws
@@ -15,8 +18,8 @@ from bayesgmm.posterior.priors import HalfNormalScale, InverseGammaScale, LogNor
 from bayesgmm.uncertainty.smc import anneal, smc_log_evidence
 from bayesgmm.uncertainty.smc_moves import move_components, move_hamiltonian
 from bayesgmm.uncertainty.target import Target, permuted
-from scipy.special import logsumexp
-from scipy.stats import kstest
+
+from ..benchmarks.calibration import COVERAGES, QUANTITIES, cell, coverage, p_uniform
 
 STRUCTURES = ("full", "tied", "diag", "spherical")
 
@@ -114,6 +117,18 @@ def test_permuting_components_changes_no_density(rows, structure):
     np.testing.assert_allclose(
         target.density.many(permuted(target.coordinates, points, order)), target.density.many(points), rtol=1e-9
     )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("structure", "k", "d"), [("full", 2, 2), ("tied", 3, 1), ("spherical", 2, 2)])
+def test_calibration_in_small(structure, k, d):
+    """Simulation-based calibration of the sampler, a small part of `tests/benchmarks/calibration.py`."""
+    ranks = cell(structure, k, d, 60, "nuts", None)
+    assert ranks.shape == (60, len(QUANTITIES))
+    assert min(p_uniform(column) for column in ranks.T) * len(QUANTITIES) > 1e-3
+    for mass in COVERAGES:
+        shares = [coverage(column, mass) for column in ranks.T]
+        assert abs(np.mean(shares) - mass) < 3.5 * np.sqrt(mass * (1 - mass) / 60)
 
 
 def test_same_seed_same_numbers(rows):
