@@ -169,7 +169,7 @@ class _Batch:
         self.steps.largest = np.where(hit, np.minimum(4 * self.steps.largest, LARGEST_STEP), self.steps.largest)
 
     def _is_done(self, l0: Array, l1: Array, growing: Flags) -> Flags:
-        """Aitken's rule, met in two cycles running or beyond doubt; a gain that is rounding only ends the run at once."""
+        """Aitken's rule, met in two cycles running or beyond doubt; a gain that is rounding only ends the run."""
         gain = l1 - l0
         slowest = self.steps.slowest.max(1)
         remaining = np.maximum(gain, 0.0) * np.maximum(0.5 * slowest, 1.0)

@@ -1,6 +1,7 @@
 """The search for the best optimum: many starts run short, the best finished, moves from there, saddles left.
 
-Everything here happens on standardised rows, all of them or a subsample; `scale` finishes on all rows what is found on some.
+Everything here happens on standardised rows, all of them or a subsample; `scale` finishes on all rows what is found
+on some.
 """
 
 from __future__ import annotations

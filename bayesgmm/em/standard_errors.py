@@ -69,7 +69,7 @@ class StandardErrors:
 
     @property
     def table(self) -> pd.DataFrame:
-        """Columns ``estimate`` and ``se``, one row per distinct parameter, such as ``covariances[0, width, height]``."""
+        """Columns ``estimate`` and ``se``, a row per distinct parameter, such as ``covariances[0, width, height]``."""
         import pandas as pd
 
         m = self.estimate

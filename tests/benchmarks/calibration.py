@@ -55,7 +55,7 @@ def by_nuts(target: Target, seed: int) -> np.ndarray:
         modes = [find_mode(target.density, start) for start in starts[np.argsort(-target.density.many(starts))[:3]]]
     modes.sort(key=lambda mode: -(mode.value + np.log(np.diag(mode.spread)).sum()))
     chains = [
-        Chain(target.density, modes[0], rng.standard_normal(target.density.size), 1000, 300, int(rng.integers(2**63)), 0.9, "")
+        Chain(target.density, modes[0], rng.standard_normal(target.density.size), 600, 250, int(rng.integers(2**63)), 0.9, "")
         for _ in range(2)
     ]
     points = np.concatenate([u for u, _ in run_chains(chains, 1, False)[0]])

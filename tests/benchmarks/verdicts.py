@@ -203,7 +203,6 @@ def situations() -> Iterator[Situation]:
     yield of("two genuine modes", "square, exact mirror images, tied", MULTIMODAL, sampled, square, 2, "tied")
     square = np.vstack([square, [[1.0, 6.0]]])
     yield of("two genuine modes", "square, K=2, tied", MULTIMODAL, sampled, square, 2, "tied")
-    yield of("two genuine modes", "square, K=2, spherical", MULTIMODAL, sampled, square, 2, "spherical")
     yield of("two genuine modes", "square, K=2, diag", MULTIMODAL, sampled, square, 2, "diag")
     triangle = 8 * np.array([[0, 0], [1, 0], [0.5, 0.866]])
     yield of("two genuine modes", "triangle, K=2", MULTIMODAL, sampled, blobs(triangle, 210), 2, "full")

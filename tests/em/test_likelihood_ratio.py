@@ -15,10 +15,10 @@ def rejections(samples: list[np.ndarray], k: int, n_boot: int, level: float) -> 
 
 
 def test_level_under_the_null() -> None:
-    """One Gaussian tested 40 times at 20%: rejections are Binomial(40, 0.2), bounded at one in 10,000 each side."""
+    """One Gaussian tested 25 times at 20%: rejections are Binomial(25, 0.2), bounded at one in 10,000 each side."""
     rng = np.random.default_rng(0)
-    rejected = rejections([rng.normal(size=(60, 1)) for _ in range(40)], 1, 9, 0.2)
-    low, high = binom(40, 0.2).ppf([1e-4, 1 - 1e-4])
+    rejected = rejections([rng.normal(size=(60, 1)) for _ in range(25)], 1, 9, 0.2)
+    low, high = binom(25, 0.2).ppf([1e-4, 1 - 1e-4])
     assert low <= rejected <= high
 
 

@@ -73,19 +73,19 @@ def test_methods_agree_where_the_model_is_right(name: str) -> None:
 
 
 def test_information_is_the_spread_over_samples() -> None:
-    """400 samples: estimates spread as their standard errors say, within 4 / sqrt(800) = 14%."""
+    """200 samples: estimates spread as their standard errors say, within 4 / sqrt(400) = 20%."""
     truth = np.array([[5.0, 5.0], [0.0, 0.0]])
     start = Mixture(structure_named("full"), np.array([0.4, 0.6]), truth, np.stack([np.eye(2)] * 2))
     options = {"n_starts": 0, "extra_starts": (start,), "moves": False}
-    fits = [fit_mixture(two_groups(seed, 300), 2, **options) for seed in range(400)]
+    fits = [fit_mixture(two_groups(seed, 300), 2, **options) for seed in range(200)]
     assert all(f.mixture.weights[0] > 0.5 for f in fits)
     errors = [f.standard_errors(two_groups(seed, 300)) for seed, f in enumerate(fits[:40])]
     for part in ("weights", "means"):
         spread = np.std([getattr(f.mixture, part) for f in fits], axis=0)
         stated = np.mean([getattr(e, part) for e in errors], axis=0)
-        np.testing.assert_allclose(stated, spread, rtol=0.14)
+        np.testing.assert_allclose(stated, spread, rtol=0.2)
     spread = np.std([f.mixture.covariances for f in fits], axis=0)
-    np.testing.assert_allclose(np.mean([e.covariances for e in errors], axis=0), spread, rtol=0.2)
+    np.testing.assert_allclose(np.mean([e.covariances for e in errors], axis=0), spread, rtol=0.25)
 
 
 def test_sandwich_holds_where_the_model_is_wrong() -> None:

@@ -12,7 +12,7 @@ from bayesgmm.em import GaussianMixture, fit_mixture
 from bayesgmm.mixture import Mixture, log_density, responsibilities
 from bayesgmm.posterior.convert import view_of
 from bayesgmm.tables import InputError, Scaling
-from bayesgmm.uncertainty._information import standard_errors
+from bayesgmm.em.standard_errors import standard_errors
 from bayesgmm.uncertainty._rows import scored_rows, training_rows
 from bayesgmm.uncertainty.contrast import em_vs_posterior, log_predictive
 
