@@ -210,7 +210,10 @@ def _add_block(
             total += _sum_of_logs(norm, scratch)
         log_likelihood[s] += total
     np.dot(terms, phi.T, update)
-    statistics += update
+    # Loops, not array expressions: the check of shapes behind those costs numba seconds to compile.
+    for m in range(n_terms):
+        for f in range(statistics.shape[1]):
+            statistics[m, f] += update[m, f]
 
 
 @njit(nogil=True, cache=True, error_model="numpy")

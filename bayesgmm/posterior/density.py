@@ -30,8 +30,9 @@ def _correlation_factor(z, factor, partial):
     """Cholesky factor (D, D) of the correlation matrix whose canonical partial correlations are tanh(z / 2)."""
     n_features = factor.shape[0]
     m = 0
-    factor[:] = 0.0
     for i in range(n_features):
+        for j in range(i + 1, n_features):
+            factor[i, j] = 0.0
         remaining = 1.0
         for j in range(i):
             rho = np.tanh(0.5 * z[m])
@@ -73,7 +74,8 @@ def log_density_and_gradient(
     k_all, d_all = n_components, scatter.shape[0]
     groups, width = scale_shape
     n_pairs = d_all * (d_all - 1) // 2 if correlated else 0
-    concentration, eta, hyper_shape, hyper_rate, constant, c1, c2, c3, c4 = prior[:9]
+    concentration, eta, hyper_shape, hyper_rate, constant = prior[0], prior[1], prior[2], prior[3], prior[4]
+    c1, c2, c3, c4 = prior[5], prior[6], prior[7], prior[8]
     location = prior[9 : 9 + d_all]
     precision = prior[9 + d_all : 9 + 2 * d_all]
     inverse_gamma_shape = prior[9 + 2 * d_all]
@@ -89,7 +91,9 @@ def log_density_and_gradient(
         weights[k] = x[k]
         last -= x[k]
     weights[k_all - 1] = last
-    top = weights.max()
+    top = weights[0]
+    for k in range(1, k_all):
+        top = max(top, weights[k])
     norm = 0.0
     for k in range(k_all):
         norm += np.exp(weights[k] - top)
@@ -101,7 +105,10 @@ def log_density_and_gradient(
         weights[k] = np.exp(log_weight)
 
     means = x[at_means:at_scales].reshape((k_all, d_all))
-    scales = np.exp(x[at_scales:at_correlations]).reshape((groups, width))
+    scales = np.empty((groups, width))
+    for g in range(groups):
+        for e in range(width):
+            scales[g, e] = np.exp(x[at_scales + g * width + e])
     correlation = np.empty((groups if correlated else 0, d_all, d_all))
     partial = np.empty((groups, n_pairs))
     if correlated:

@@ -33,8 +33,9 @@ def block_size(n_features):
 def _invert_lower(factor, inverse):
     """Inverse of a lower triangular matrix, into ``inverse``."""
     n = factor.shape[0]
-    inverse[:] = 0.0
     for j in range(n):
+        for i in range(j):
+            inverse[i, j] = 0.0
         inverse[j, j] = 1.0 / factor[j, j]
         for i in range(j + 1, n):
             total = 0.0
@@ -119,7 +120,9 @@ def _correlated(weights, means, scales, correlation, rows, pairs, row_weight, sc
     d_correlation = np.zeros(correlation.shape)
     second = np.empty((n_features, n_features))
     if shared:
-        second[:] = scatter
+        for i in range(n_features):
+            for j in range(n_features):
+                second[i, j] = scatter[i, j]
     total = 0.0
     for k in range(n_components):
         g = k if n_groups > 1 else 0

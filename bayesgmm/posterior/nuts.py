@@ -52,12 +52,14 @@ def _whitened(x, gradient, record, doubles, integers):
     prior = carray(_pointer(record[15], doubles), (record[10],))
     centre = carray(_pointer(record[16], doubles), (size,))
     spread = carray(_pointer(record[17], doubles), (size, size))
-    point = centre + np.dot(spread, x)
+    point = np.dot(spread, x)
+    for i in range(size):
+        point[i] += centre[i]
     slope = np.empty(size)
     value = log_density_and_gradient(
         point, slope, n_components, (groups, width), correlated, rows, pairs, row_weight, scatter, prior
     )
-    gradient[:] = np.dot(spread.T, slope)
+    np.dot(spread.T, slope, gradient)
     return value
 
 

@@ -147,8 +147,8 @@ def _default(result: dict[str, Any]) -> str:
             "",
             table(["data", "ours", "scikit-learn, default", "scikit-learn, converged", "mclust, default"], rows),
             "",
-            "Processor seconds of a default fit on one core (median), and expected seconds until the best optimum known is reached by "
-            "restarting (total time over successes).",
+            "Processor seconds of a default fit on one core (median), and expected seconds until the best optimum known "
+            "is reached by restarting (total time over successes).",
             "",
             table(
                 ["data", "ours, s", "scikit-learn, s", "mclust, s", "ours, to best, s", "scikit-learn, to best, s",

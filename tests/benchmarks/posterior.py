@@ -244,13 +244,17 @@ def _worker(*arguments: str, quick: bool, environment: dict[str, str] | None = N
     return in_fresh_process([__file__, "--worker", *arguments, *flags], _TIME_LIMIT, environment)
 
 
-def ess_stage(problems: Sequence[str], engines: Sequence[str], quick: bool, before: Any) -> Any:
-    results = dict(before or {})
+def ess_stage(problems: Sequence[str], engines: Sequence[str], quick: bool, path: Path) -> Any:
+    """Every engine on every problem. Each result is kept as it comes, beside those of earlier runs, in ``path``."""
+    begun = time.perf_counter()
+    kept = json.loads(path.read_text()) if path.exists() else {"result": {}, "seconds": 0.0}
+    results, seconds = kept["result"], kept["seconds"]
     for problem in problems:
         for engine in engines:
             with _EmptyCaches() as environment:
                 row = _worker("ess", "--problems", problem, "--engines", engine, quick=quick, environment=environment)
             results[f"{problem}/{engine}"] = row
+            _keep(path, results, seconds + time.perf_counter() - begun, quick)
             told = row.get("skipped") or f"{min(row['ess']) / row['sampling']:.3g} ESS/s in {row['whole']:.0f} s"
             print(problem, engine, told, flush=True)
     return results
@@ -284,6 +288,11 @@ def reuse_stage(quick: bool) -> Any:
     return {"first": first, "again": again, "PyMC + nutpie": rival}
 
 
+def _keep(path: Path, result: Any, seconds: float, quick: bool) -> None:
+    kept = {"result": result, "seconds": seconds, "quick": quick, "load": os.getloadavg()[2]}
+    path.write_text(json.dumps(kept, indent=1))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="50 draws: does it run?")
@@ -308,22 +317,19 @@ def main() -> None:
     RESULTS.mkdir(parents=True, exist_ok=True)
     for stage in options.stages.split(","):
         path = RESULTS / f"posterior-{stage}.json"
-        before = json.loads(path.read_text()) if path.exists() else {"result": None, "seconds": 0.0, "quick": quick}
-        partial = stage == "ess" and (len(problems) < len(COMPONENTS) or len(engines) < len(ENGINES))
+        if stage == "ess" and set(problems) == set(COMPONENTS) and set(engines) == set(ENGINES):
+            path.unlink(missing_ok=True)
         begun = time.perf_counter()
         result = {
-            "ess": lambda before=before, partial=partial: ess_stage(
-                problems, engines, quick, before["result"] if partial else None
-            ),
+            "ess": lambda path=path: ess_stage(problems, engines, quick, path),
             "structures": lambda: _worker("structures", "--problems", options.problems, quick=quick),
             "cold": lambda: cold_stage(problems, quick),
             "reuse": lambda: reuse_stage(quick),
             "gradient": lambda: _worker("gradient", quick=quick),
         }[stage]()
-        seconds = time.perf_counter() - begun + (before["seconds"] if partial else 0.0)
-        path.write_text(
-            json.dumps({"result": result, "seconds": seconds, "quick": quick, "load": os.getloadavg()[2]}, indent=1)
-        )
+        seconds = time.perf_counter() - begun
+        if stage != "ess":
+            _keep(path, result, seconds, quick)
         print(f"{stage}: {seconds:.0f} s", flush=True)
     stages = {s: json.loads(p.read_text()) for s in STAGES if (p := RESULTS / f"posterior-{s}.json").exists()}
     path = REPORTS / "posterior.md"

@@ -80,9 +80,7 @@ def test_a_second_copy_agrees(name, unit):
 @pytest.mark.skipif(shutil.which("Rscript") is None, reason="R is not installed")
 def test_the_r_script_writes_its_files(tmp_path):
     script = REFERENCE / "make_datasets.R"
-    done = subprocess.run(
-        ["Rscript", str(script), str(tmp_path)], capture_output=True, text=True, check=False
-    )
+    done = subprocess.run(["Rscript", str(script), str(tmp_path)], capture_output=True, text=True, check=False)
     missing = re.findall(r"(?:no package called|no packages? found|find package) \W*(\w+)", done.stderr)
     if missing:
         pytest.skip(f"R's package {missing[0]} is not installed")
@@ -96,9 +94,7 @@ def test_the_r_script_writes_its_files(tmp_path):
 def test_the_python_script_writes_its_files(tmp_path):
     pytest.importorskip("PIL")
     script = REFERENCE / "make_datasets.py"
-    done = subprocess.run(
-        [sys.executable, str(script), str(tmp_path)], capture_output=True, text=True, check=False
-    )
+    done = subprocess.run([sys.executable, str(script), str(tmp_path)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     written = {path.stem: pd.read_csv(path) for path in tmp_path.glob("*.csv")}
     # vowels needs Praat, and says so without it.

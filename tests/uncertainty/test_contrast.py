@@ -9,10 +9,10 @@ from scipy.stats import multivariate_normal
 from sklearn.mixture import GaussianMixture as TheirMixture
 
 from bayesgmm.em import GaussianMixture, fit_mixture
+from bayesgmm.em.standard_errors import standard_errors
 from bayesgmm.mixture import Mixture, log_density, responsibilities
 from bayesgmm.posterior.convert import view_of
 from bayesgmm.tables import InputError, Scaling
-from bayesgmm.em.standard_errors import standard_errors
 from bayesgmm.uncertainty._rows import scored_rows, training_rows
 from bayesgmm.uncertainty.contrast import em_vs_posterior, log_predictive
 

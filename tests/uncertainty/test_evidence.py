@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 from scipy.special import logsumexp
@@ -11,6 +14,7 @@ from bayesgmm.posterior.density import Density
 from bayesgmm.posterior.predictive import prior_draws
 from bayesgmm.posterior.priors import Priors
 from bayesgmm.posterior.sampling import sample_posterior
+from bayesgmm.tables.datasets import load_dataset
 from bayesgmm.uncertainty.evidence import log_evidence
 from bayesgmm.uncertainty.target import Target
 
@@ -119,3 +123,14 @@ def test_prior_of_rows_is_normalised():
         log_q = -0.5 * (z**2).sum(1) - 0.5 * density.size * np.log(2 * np.pi) - np.log(np.diag(factor)).sum()
         weights = np.exp(density.many(mean + z @ factor.T) - log_q)
         assert weights.mean() == pytest.approx(1.0, abs=5 * weights.std() / np.sqrt(len(z)) + 1e-3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("k", [2, 3, 4])
+def test_published_evidence_of_the_galaxies(k):
+    """Celeux, Fruehwirth-Schnatter & Robert (2018), under the priors of Richardson & Green (1997)."""
+    golden = json.loads((Path(__file__).parents[1] / "reference" / "golden.json").read_text())
+    y = load_dataset("galaxies").iloc[:, :1]
+    y = y / 1000 if float(y.iloc[0, 0]) > 1000 else y
+    post = sampled(y, k, priors=Priors.richardson_green(y), draws=1000)
+    assert log_evidence(post).value == pytest.approx(golden["log_evidence"]["values"]["galaxies"][str(k)], abs=0.5)
