@@ -155,7 +155,9 @@ class _Batch:
         # With a ridge, EM steps may lose a little close to the optimum: then x0 was the better point.
         self._keep(l1 >= l0, x1, l1, small1, e1.counts)
         self.degenerate[self.active[bad]] = True
-        point, small, usable, growing = extrapolated(x0, x1, merge(bad, x1, x2), self.steps)
+        point, small, usable, growing = extrapolated(
+            x0, x1, merge(bad, x1, x2) if bad.any() else x2, self.steps, self.accelerate
+        )
         done = bad | self._is_done(l0, l1, growing)
         self.converged[self.active[done & ~bad]] = True
         if done.any():
@@ -163,7 +165,7 @@ class _Batch:
             if not self.active.size:
                 return
         self.x, self.smallest = x2, small2
-        if self.accelerate and usable.any() and self.n_iter[self.active].max() < self.max_iter:
+        if usable.any() and self.n_iter[self.active].max() < self.max_iter:
             self._try(point, small, usable, l1)
         hit = self.steps.slowest[:, -1] >= self.steps.largest
         self.steps.largest = np.where(hit, np.minimum(4 * self.steps.largest, LARGEST_STEP), self.steps.largest)

@@ -64,8 +64,13 @@ class StepLengths:
         return cls(np.ones(s), np.ones((s, 3)))
 
 
-def extrapolated(x0: Mixture, x1: Mixture, x2: Mixture, steps: StepLengths) -> tuple[Mixture, Array, Flags, Flags]:
-    """SQUAREM's point for each start, its smallest eigenvalues, where it is usable, and where EM steps still grow."""
+def extrapolated(
+    x0: Mixture, x1: Mixture, x2: Mixture, steps: StepLengths, wanted: bool = True
+) -> tuple[Mixture, Array, Flags, Flags]:
+    """SQUAREM's point for each start, its smallest eigenvalues, where it is usable, and where EM steps still grow.
+
+    Where no point is usable, or ``wanted``, only the rates are worked out.
+    """
     c0, c1, c2 = _coordinates(x0), _coordinates(x1), _coordinates(x2)
     r = c1 - c0
     v = c2 - c1 - r
@@ -78,6 +83,8 @@ def extrapolated(x0: Mixture, x1: Mixture, x2: Mixture, steps: StepLengths) -> t
     target = c0 + 2 * a * r + a * a * v
     # A jump of more than a factor e^3 in a weight or a scale is not an extrapolation any more.
     usable = (a[:, 0] > 1) & (np.abs(target - c2).max(1) < 3.0)
+    if not (wanted and usable.any()):
+        return x2, np.zeros(x2.weights.shape), np.zeros_like(usable), growing
     point = _from_coordinates(np.where(usable[:, None], target, c2), x2)
     covariances, smallest = x2.structure.floored(point.covariances, 10 * FLOOR)
     smallest = per_component(smallest, x2.n_components)

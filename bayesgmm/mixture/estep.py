@@ -269,7 +269,7 @@ def whitening(mixture: Mixture) -> tuple[Array, Array]:
     dense = mixture.dense_covariances
     factor = np.linalg.cholesky(dense)
     half_log_det = np.log(np.diagonal(factor, axis1=-2, axis2=-1)).sum(-1)
-    inverse = np.linalg.solve(factor, np.broadcast_to(np.eye(mixture.n_features), dense.shape))
+    inverse = np.linalg.inv(factor)
     constant = np.log(mixture.weights) - half_log_det - 0.5 * mixture.n_features * np.log(2 * np.pi)
     return np.ascontiguousarray(inverse), np.ascontiguousarray(constant)
 

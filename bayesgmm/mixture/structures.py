@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,16 +38,18 @@ def _outer(vector: Array) -> Array:
     return vector[..., :, None] * vector[..., None, :]
 
 
-def _lower(n_features: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    return np.tril_indices(n_features)
+@lru_cache(maxsize=64)
+def _lower(n_features: int) -> tuple[NDArray[np.intp], NDArray[np.intp], Array]:
+    """Rows and columns of a lower triangle, and how often x' P x counts each, halved and negative."""
+    i, j = np.tril_indices(n_features)
+    return i, j, np.where(i == j, -0.5, -1.0)
 
 
 def _inverse_cholesky(covariances: Array) -> tuple[Array, Array]:
     """Inverse lower Cholesky factors (..., D, D) and half log determinants (...)."""
     factor = np.linalg.cholesky(covariances)
     half_log_det = np.log(np.diagonal(factor, axis1=-2, axis2=-1)).sum(-1)
-    identity = np.broadcast_to(np.eye(covariances.shape[-1]), covariances.shape)
-    return np.linalg.solve(factor, identity), half_log_det
+    return np.linalg.inv(factor), half_log_det
 
 
 class Structure(ABC):
@@ -176,7 +179,7 @@ class Full(Matrices, Structure):
         return dense
 
     def pairs(self, n_features: int) -> NDArray[np.int64]:
-        return np.stack(_lower(n_features), axis=1).astype(np.int64) + 1
+        return np.stack(_lower(n_features)[:2], axis=1).astype(np.int64) + 1
 
     def natural(self, weights: Array, means: Array, covariances: Array) -> Array:
         n_features = means.shape[-1]
@@ -185,14 +188,12 @@ class Full(Matrices, Structure):
         linear = (precision @ means[..., None])[..., 0]
         quadratic = (means * linear).sum(-1)
         constant = np.log(weights) - half_log_det - 0.5 * (quadratic + n_features * np.log(2 * np.pi))
-        i, j = _lower(n_features)
-        # x' P x counts each product off the diagonal twice.
-        products = precision[..., i, j] * np.where(i == j, -0.5, -1.0)
-        return np.concatenate([constant[..., None], linear, products], axis=-1)
+        i, j, times = _lower(n_features)
+        return np.concatenate([constant[..., None], linear, precision[..., i, j] * times], axis=-1)
 
     def second_moments(self, statistics: Array, scatter: Array) -> Array:
         n_features = scatter.shape[-1]
-        i, j = _lower(n_features)
+        i, j, _ = _lower(n_features)
         second = np.empty((*statistics.shape[:-1], n_features, n_features))
         second[..., i, j] = statistics[..., 1 + n_features :]
         second[..., j, i] = statistics[..., 1 + n_features :]
