@@ -45,7 +45,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         Number of starts. "auto" makes many, and goes on from the best by split-and-merge moves.
     init_params : str
         "auto" (many kinds), "kmeans", "k-means++", "random", "random_from_data", or another of `starts.KINDS`.
-    weights_init : (K,), means_init : (K, D), precisions_init : (scikit-learn's shape), optional
+    weights_init, means_init, precisions_init : (K,), (K, D), scikit-learn's shape; optional
         Where to start from, in the units of the data. Components then keep this order, and one start is made.
     random_state : int, RandomState or None
     warm_start : bool

@@ -1,5 +1,7 @@
 """Formulas as MathML: drawn by the browser, without a script and without a request."""
 
+import re
+
 from docutils import nodes
 from docutils.utils.math import MathError
 from docutils.utils.math.latex2mathml import tex2mathml
@@ -11,10 +13,14 @@ logger = logging.getLogger(__name__)
 
 def _converted(node: nodes.Node, as_block: bool) -> str:
     try:
-        return tex2mathml(node.astext(), as_block=as_block)
+        drawn = tex2mathml(node.astext(), as_block=as_block)
     except MathError as error:
         logger.warning("cannot set the formula %r: %s", node.astext(), error, location=node)
         return ""
+    # Limits beside the sign, not above and below it: without a mathematical font a browser sets them into each other.
+    drawn = re.sub(r"(</?)munder(over)?\b", lambda m: m[1] + ("msubsup" if m[2] else "msub"), drawn)
+    # Between "log" and its argument a browser leaves no space of its own.
+    return re.sub(r"<mo>&ApplyFunction;</mo>(?!\s*<mo[^>]*>\()", '<mspace width="0.17em"></mspace>', drawn)
 
 
 def visit_inline(translator, node) -> None:
