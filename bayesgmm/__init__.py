@@ -27,6 +27,7 @@ _HOME = {
     "LogNormalScale": "posterior",
     "Priors": "posterior",
     "build_model": "posterior.model",
+    "find_map": "posterior.maximum",
     "sample_posterior": "posterior.sampling",
     "diagnose": "uncertainty.verdict",
     "compare": "uncertainty.comparison",
@@ -59,6 +60,7 @@ if TYPE_CHECKING:
     from .analysis import Analysis, analyze, load_analysis
     from .em import EMFit, GaussianMixture, Grid, fit_grid, fit_mixture, likelihood_ratio_test, standard_errors
     from .posterior import HalfNormalScale, InverseGammaScale, LogNormalScale, Priors
+    from .posterior.maximum import find_map
     from .posterior.model import build_model
     from .posterior.sampling import sample_posterior
     from .report.plots_checks import plot_contrast, plot_criteria, plot_verdict

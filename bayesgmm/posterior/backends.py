@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .density import Coordinates
+from .coordinates import Coordinates
 from .draws import Draws
 from .model import from_value_variables, to_value_variables
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ..mixture import Mixture, draw_responsibilities, structure_named
 from ..tables import Scaling, Table
-from .density import Coordinates
+from .coordinates import Coordinates
 from .priors import InverseGammaScale, Priors
 
 if TYPE_CHECKING:
@@ -278,14 +278,4 @@ def view_of(post: xr.DataTree) -> PosteriorView:
 
 def priors_of(post: xr.DataTree) -> Priors:
     """The priors a tree was sampled under, read from its attributes."""
-    from . import priors as families
-
-    described = json.loads(post.attrs["priors"])
-    scale = described.pop("scale")
-    family = getattr(families, scale.pop("family"))
-    if scale.get("hyper") is not None:
-        scale["hyper"] = tuple(scale["hyper"])
-    for name in ("mean_location", "mean_scale"):
-        if isinstance(described[name], list):
-            described[name] = tuple(described[name])
-    return Priors(scale=family(**scale), **described)
+    return Priors.from_description(json.loads(post.attrs["priors"]))

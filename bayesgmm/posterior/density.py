@@ -1,9 +1,7 @@
 """The log posterior density on the unconstrained scale, compiled once for every structure, K, D and N.
 
 The same density as the PyMC model's (`model.build_model`; the tests assert it, value and gradient), with the transforms,
-the priors and the likelihood fused into one function that samplers call through a C pointer. The coordinates are
-PyMC's own: the simplex transform of the weights, the means, the log standard deviations, the log odds of
-(1 + partial correlation) / 2, and where the scale prior has an unknown rate its log.
+the priors and the likelihood fused into one function that samplers call through a C pointer.
 """
 
 from __future__ import annotations
@@ -16,11 +14,12 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from ..mixture import Design, Mixture, Structure, run_parallel, single_threaded_blas
+from ..mixture import Design, Mixture, run_parallel, single_threaded_blas
+from .coordinates import Coordinates
 from .gradient import likelihood_and_gradient
 from .priors import InverseGammaScale, Priors
 
-__all__ = ["Coordinates", "Density", "log_density_and_gradient"]
+__all__ = ["Density", "log_density_and_gradient"]
 
 Array = NDArray[np.float64]
 
@@ -195,119 +194,6 @@ def _log_densities(
 
 
 @dataclass(frozen=True)
-class Coordinates:
-    """Where each block of parameters lies in the unconstrained vector, and the maps to and from it.
-
-    Attributes
-    ----------
-    structure : Structure
-    n_components, n_features : int
-    with_rate : bool
-        Whether the scale prior has an unknown rate, the last coordinate.
-    """
-
-    structure: Structure
-    n_components: int
-    n_features: int
-    with_rate: bool = False
-
-    @property
-    def sizes(self) -> dict[str, int]:
-        """Length of each block, in order."""
-        k, d = self.n_components, self.n_features
-        free = self.structure.free(k, d)
-        return {
-            "weights": k - 1,
-            "means": k * d,
-            "scales": free.groups * free.width,
-            "correlations": free.groups * d * (d - 1) // 2 if free.correlated else 0,
-            "rate": int(self.with_rate),
-        }
-
-    @property
-    def size(self) -> int:
-        """Number of coordinates P."""
-        return sum(self.sizes.values())
-
-    def split(self, x: Array) -> dict[str, Array]:
-        """Blocks of points (..., P), each (..., length)."""
-        edges = np.cumsum(list(self.sizes.values()))[:-1]
-        return dict(zip(self.sizes, np.split(x, edges, axis=-1), strict=True))
-
-    def constrain(self, x: Array) -> tuple[Array, Array, Array, Array]:
-        """Weights (..., K), means (..., K, D), scales (..., G, E) and correlation factors (..., G or 0, D, D)."""
-        k, d = self.n_components, self.n_features
-        free = self.structure.free(k, d)
-        lead = x.shape[:-1]
-        part = self.split(x)
-        logits = np.concatenate([part["weights"], -part["weights"].sum(-1, keepdims=True)], axis=-1)
-        weights = np.exp(logits - logits.max(-1, keepdims=True))
-        weights /= weights.sum(-1, keepdims=True)
-        means = part["means"].reshape(*lead, k, d)
-        scales = np.exp(part["scales"]).reshape(*lead, free.groups, free.width)
-        if not free.correlated:
-            return weights, means, scales, np.empty((*lead, 0, d, d))
-        z = part["correlations"].reshape(*lead, free.groups, -1)
-        factor = np.zeros((*lead, free.groups, d, d))
-        m = 0
-        for i in range(d):
-            remaining = np.ones((*lead, free.groups))
-            for j in range(i):
-                factor[..., i, j] = np.tanh(0.5 * z[..., m]) * remaining
-                remaining = remaining / np.cosh(0.5 * z[..., m])
-                m += 1
-            factor[..., i, i] = remaining
-        return weights, means, scales, factor
-
-    def covariances(self, x: Array) -> Array:
-        """Dense covariances (..., K, D, D)."""
-        k, d = self.n_components, self.n_features
-        _, _, scales, factor = self.constrain(x)
-        sd = np.broadcast_to(scales, (*x.shape[:-1], scales.shape[-2], d))
-        if factor.shape[-3]:
-            scaled = sd[..., None] * factor
-            dense = scaled @ np.swapaxes(scaled, -1, -2)
-        else:
-            dense = (sd**2)[..., None] * np.eye(d)
-        return np.broadcast_to(dense, (*x.shape[:-1], k, d, d))
-
-    def mixture(self, x: Array) -> Mixture:
-        """The mixture, or mixtures, at points (..., P)."""
-        weights, means, _, _ = self.constrain(x)
-        return Mixture.from_dense(self.structure, weights, means, self.covariances(x))
-
-    def unconstrain(
-        self, weights: Array, means: Array, covariances: Array, log_rate: float | None = None
-    ) -> Array:
-        """The point (..., P) of weights (..., K), means (..., K, D) and dense covariances (..., K, D, D)."""
-        k, d = self.n_components, self.n_features
-        free = self.structure.free(k, d)
-        lead = weights.shape[:-1]
-        log_weights = np.log(weights)
-        blocks = [(log_weights - log_weights.mean(-1, keepdims=True))[..., :-1], means.reshape(*lead, k * d)]
-        grouped = covariances[..., : free.groups, :, :]
-        variances = np.diagonal(grouped, axis1=-2, axis2=-1)
-        if free.width == 1:
-            variances = variances.mean(-1, keepdims=True)
-        blocks.append(0.5 * np.log(variances).reshape(*lead, -1))
-        if free.correlated:
-            sd = np.sqrt(variances)
-            factor = np.linalg.cholesky(grouped / (sd[..., :, None] * sd[..., None, :]))
-            odds = []
-            for i in range(d):
-                remaining = np.ones(factor.shape[:-2])
-                for j in range(i):
-                    rho = np.clip(factor[..., i, j] / remaining, -1 + 1e-12, 1 - 1e-12)
-                    odds.append(2.0 * np.arctanh(rho))
-                    remaining = remaining * np.sqrt(1.0 - rho**2)
-            stacked = np.stack(odds, axis=-1) if odds else np.empty((*factor.shape[:-2], 0))
-            blocks.append(stacked.reshape(*lead, -1))
-        if self.with_rate:
-            blocks.append(np.full((*lead, 1), 0.0 if log_rate is None else log_rate))
-        return np.concatenate(blocks, axis=-1)
-
-
-@dataclass(frozen=True)
 class Density:
     """The log posterior density of one table under one model, ready to evaluate.
 
@@ -324,8 +210,13 @@ class Density:
     prior: Array
 
     @classmethod
-    def of(cls, design: Design, n_components: int, priors: Priors) -> Density:
-        """For a laid-out table, K components and priors."""
+    def of(cls, design: Design, n_components: int, priors: Priors, jacobian: bool = True) -> Density:
+        """For a laid-out table, K components and priors.
+
+        Without ``jacobian`` it is the density of the parameters themselves, as a function of the coordinates: its
+        maximum is what PyMC's ``find_MAP`` looks for. The transforms' Jacobians are powers that the priors have too, so
+        that leaving them out lowers exponents and changes nothing else.
+        """
         d = design.n_features
         structure = design.structure
         scale = priors.scale
@@ -335,7 +226,13 @@ class Density:
         c0, c1, c2, c3, c4 = scale.coefficients(n_components, d)
         sizes = coordinates.sizes
         a, eta = priors.weight_concentration, priors.correlation_eta
-        constant = lgamma(n_components * a) - n_components * lgamma(a) + log(n_components)
+        constant = lgamma(n_components * a) - n_components * lgamma(a)
+        left_out = 0.0 if jacobian else 1.0
+        if jacobian:
+            constant += log(n_components)
+        else:
+            log_factor, power = scale.jacobian
+            c0, c1 = c0 - log_factor, c1 - power
         constant -= n_components * (np.log(spread) + 0.5 * log(2 * np.pi)).sum()
         constant += c0 * sizes["scales"]
         free = structure.free(n_components, d)
@@ -344,12 +241,13 @@ class Density:
                 for j in range(i):
                     b = eta + 0.5 * (d - 2 - j)
                     # log p + log(1 - p) = -2 log(2 cosh(z / 2))
-                    constant += free.groups * (lgamma(2 * b) - 2 * lgamma(b) - 2 * b * log(2))
+                    constant += free.groups * (lgamma(2 * b) - 2 * lgamma(b) - 2 * (b - left_out) * log(2))
         g, h = hyper or (0.0, 0.0)
         if hyper is not None:
             constant += g * log(h) - lgamma(g)
-        shape = scale.shape if isinstance(scale, InverseGammaScale) else 0.0
-        prior = np.concatenate([[a, eta, g, h, constant, c1, c2, c3, c4], location, spread**-2.0, [shape]])
+        shape = scale.shape - left_out / sizes["scales"] if isinstance(scale, InverseGammaScale) else 0.0
+        numbers = [a - left_out, eta - left_out, g, h, constant, c1, c2, c3, c4]
+        prior = np.concatenate([numbers, location, spread**-2.0, [shape]])
         return cls(coordinates, design, np.ascontiguousarray(prior))
 
     @property
@@ -370,6 +268,13 @@ class Density:
             design.scatter,
             self.prior,
         )
+
+    def start_at(self, mixture: Mixture) -> Array:
+        """The point (P,) to start from for a mixture of the design's rows: a place where the density is finite."""
+        dense = mixture.dense_covariances + 1e-6 * np.eye(mixture.n_features)
+        # A component that EM has emptied still needs a weight.
+        weights = np.maximum(mixture.weights, 1e-3 / mixture.n_components)
+        return self.coordinates.unconstrain(weights / weights.sum(), mixture.means, dense)
 
     def __call__(self, x: Array) -> tuple[float, Array]:
         """Log density and gradient (P,) at an unconstrained point (P,)."""

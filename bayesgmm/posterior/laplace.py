@@ -68,7 +68,7 @@ def _floored_spread(hessian: Array) -> tuple[Array, float]:
 def find_mode(density: Density, start: Array, max_iter: int = 2000) -> Mode:
     """The mode near ``start`` (P,) by L-BFGS, finished by Newton steps, with its curvature.
 
-    The mode is that of the density on the unconstrained scale, Jacobians included: where draws concentrate there.
+    With the Jacobians in the density (`Density.of`) it is where draws concentrate on the unconstrained scale.
     """
     from scipy.optimize import minimize
 

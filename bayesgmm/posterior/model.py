@@ -23,7 +23,7 @@ from .problem import Problem
 if TYPE_CHECKING:
     import pymc as pm
 
-    from .density import Coordinates
+    from .coordinates import Coordinates
 
 # PyMC is imported where it is used: the names above must stay light.
 
@@ -218,7 +218,7 @@ def _design(structure: Structure, values: Any, case_weight: Any, n_features: int
     return pt.concatenate(rows, axis=0), pairs, pt.zeros(0) if case_weight is None else case_weight, scatter
 
 
-# Free variable of each block of `density.Coordinates`, and its value variable in multiples of the coordinate: where
+# Free variable of each block of `coordinates.Coordinates`, and its value variable in multiples of the coordinate: where
 # the prior is one of variances, log variance = 2 log sd.
 _FREE_VARIABLES = {
     "weights": {"weights": 1.0},
@@ -248,7 +248,7 @@ def to_value_variables(model: pm.Model, coordinates: Coordinates, x: Array) -> d
     ----------
     model : pymc.Model
         As `build_model` made it, perhaps with variables added.
-    coordinates : density.Coordinates
+    coordinates : coordinates.Coordinates
     x : (..., P)
 
     Returns

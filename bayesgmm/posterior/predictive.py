@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ..mixture import Mixture
 from .convert import view_of
-from .density import Coordinates
+from .coordinates import Coordinates
 from .priors import InverseGammaScale, Priors, ScalePrior
 from .problem import Problem
 

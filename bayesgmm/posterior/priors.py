@@ -10,9 +10,10 @@ which is all the compiled log density has to know: log-normal, half-normal and i
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
 from math import inf, isfinite, lgamma, log, pi
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -37,7 +38,15 @@ def _doubles(*values: float) -> list[Any]:
 
 @dataclass(frozen=True)
 class ScalePrior:
-    """Prior of each component's standard deviations, independent over components and features."""
+    """Prior of each component's standard deviations, independent over components and features.
+
+    Attributes
+    ----------
+    jacobian : (float, float)
+        Log factor and power of exp(s) in the derivative of the model's own variable with respect to s = log sd.
+    """
+
+    jacobian: ClassVar[tuple[float, float]] = (0.0, 1.0)
 
     def coefficients(self, n_components: int, n_features: int) -> tuple[float, float, float, float, float]:
         """c0..c4 of the log density of the log standard deviation, Jacobian included."""
@@ -110,6 +119,7 @@ class InverseGammaScale(ScalePrior):
     shape: float = 2.0
     rate: float = 1.0
     hyper: tuple[float, float] | None = None
+    jacobian: ClassVar[tuple[float, float]] = (log(2), 2.0)  # the variable is the variance: 2 exp(2 s)
 
     def __post_init__(self) -> None:
         _require_positive(self, shape=self.shape, rate=self.rate)
@@ -117,7 +127,7 @@ class InverseGammaScale(ScalePrior):
             _require_positive(self, hyper_shape=self.hyper[0], hyper_rate=self.hyper[1])
 
     def coefficients(self, n_components: int, n_features: int) -> tuple[float, float, float, float, float]:
-        # d(variance) = 2 exp(2 s) ds. With a hyperprior c0 lacks shape * log(rate) and c4 is -rate: `density` adds them.
+        # With a hyperprior c0 lacks shape * log(rate) and c4 is -rate: `density` adds them.
         c0 = log(2) - lgamma(self.shape)
         if self.hyper is not None:
             return c0, -2 * self.shape, 0.0, 0.0, 0.0
@@ -226,6 +236,44 @@ class Priors:
             vectors.append(np.ascontiguousarray(np.broadcast_to(value, (n_features,))))
         return vectors[0], vectors[1]
 
+    @classmethod
+    def from_description(cls, described: Mapping[str, Any]) -> Priors:
+        """Priors from plain values: the inverse of `describe`, defaults where a field is missing.
+
+        Raises
+        ------
+        InputError
+            For a field that priors do not have, or a value not fit for it.
+        """
+        values = dict(described)
+        _require_known(values, cls, "Priors")
+        try:
+            if "scale" in values:
+                values["scale"] = _scale_from(values["scale"])
+            return cls(**values)
+        except TypeError as error:
+            raise InputError(f"priors {dict(described)!r}: a value is of the wrong type ({error})") from None
+
     def describe(self) -> dict[str, Any]:
         """As a dictionary of plain values, for provenance."""
         return {**asdict(self), "scale": {"family": type(self.scale).__name__, **asdict(self.scale)}}
+
+
+def _require_known(values: Mapping[str, Any], owner: type[Any], name: str) -> None:
+    known = [f.name for f in fields(owner)]
+    for key in values:
+        if key not in known:
+            raise InputError(f"{name} has no field {key!r}: choose among {', '.join(known)}")
+
+
+def _scale_from(described: Any) -> ScalePrior:
+    """A scale prior from its family's name and its fields."""
+    families = {family.__name__: family for family in (LogNormalScale, HalfNormalScale, InverseGammaScale)}
+    values = {"family": described} if isinstance(described, str) else dict(described)
+    name = values.pop("family", "LogNormalScale")
+    if name not in families:
+        raise InputError(f"Priors: scale family {name!r} is unknown: choose among {', '.join(families)}")
+    _require_known(values, families[name], name)
+    if values.get("hyper") is not None:
+        values["hyper"] = tuple(values["hyper"])
+    return families[name](**values)

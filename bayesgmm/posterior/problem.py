@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..mixture import Design, Structure, structure_named
+from ..mixture import Design, Mixture, Structure, structure_named
 from ..tables import InputError, Scaling, Table, as_table
 from .density import Density
 from .priors import Priors
@@ -86,14 +86,28 @@ class Problem:
         """Short name of the model, such as "2 full"."""
         return f"{self.n_components} {self.structure.name}"
 
-    def density(self) -> Density:
-        """The unconstrained log posterior density.
+    def density(self, jacobian: bool = True) -> Density:
+        """The log posterior density on the unconstrained scale; without ``jacobian`` see `Density.of`."""
+        values = self.scaling.standardise(self.table.values)
+        design = Design.of(values, self.structure, self.row_weight)
+        return Density.of(design, self.n_components, self.priors, jacobian)
+
+    def check_fit(self, mixture: Mixture) -> None:
+        """Refuse an EM fit of another model.
 
         Raises
         ------
         InputError
-            If the priors give the data no finite density at any sensible point: naming the priors.
         """
-        values = self.scaling.standardise(self.table.values)
-        design = Design.of(values, self.structure, self.row_weight)
-        return Density.of(design, self.n_components, self.priors)
+        if mixture.n_components != self.n_components or mixture.structure is not self.structure:
+            raise InputError(
+                f"em is a fit of {mixture.n_components} components, {mixture.structure.name}; the posterior asked "
+                f"for has {self.n_components}, {self.structure.name}: fit the same model or leave em out"
+            )
+
+    def no_density(self) -> InputError:
+        """The error for priors that give the data no finite density anywhere near EM's optima."""
+        return InputError(
+            f"the priors give the data no finite density near any EM optimum of the model {self.key}: "
+            f"check mean_location, mean_scale and scale of {self.priors}"
+        )

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from ..mixture import Design, Mixture
 from ..posterior.convert import PosteriorView, priors_of, view_of
-from ..posterior.density import Coordinates, Density
+from ..posterior.coordinates import Coordinates
+from ..posterior.density import Density
 from ..posterior.priors import Priors
 from ..posterior.relabel import align_labels
 

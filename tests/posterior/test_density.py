@@ -10,7 +10,8 @@ import pytest
 from scipy.stats import dirichlet, gamma, norm
 
 from bayesgmm.mixture import COVARIANCE_TYPES, Design, structure_named
-from bayesgmm.posterior.density import Coordinates, Density
+from bayesgmm.posterior.coordinates import Coordinates
+from bayesgmm.posterior.density import Density
 from bayesgmm.posterior.priors import HalfNormalScale, InverseGammaScale, Priors
 
 PRIORS = [

@@ -6,7 +6,7 @@ from scipy.stats import kstest
 
 from bayesgmm import InverseGammaScale, Priors, load_dataset, sample_posterior
 from bayesgmm.mixture import COVARIANCE_TYPES, Mixture, structure_named
-from bayesgmm.posterior.density import Coordinates
+from bayesgmm.posterior.coordinates import Coordinates
 from bayesgmm.posterior.predictive import prior_draws, replicates
 
 

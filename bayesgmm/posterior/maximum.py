@@ -1,0 +1,145 @@
+"""`find_map`: the maximum of the posterior density, under the same priors as the draws.
+
+Penalised maximum likelihood of a mixture is usually done by EM with a penalty in the M-step (Fraley & Raftery 2007,
+Journal of Classification 24). Here the fused density has an exact gradient at the price of one E-step, so that
+quasi-Newton and then Newton steps reach the same point in fewer passes over the data, from each of EM's optima.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ..em import EMFit, fit_mixture
+from ..mixture import Mixture, Structure, log_density, single_threaded_blas
+from ..tables import InputError
+from .density import Density
+from .laplace import Mode, find_mode
+from .priors import Priors
+from .problem import Problem
+
+__all__ = ["MAPFit", "find_map"]
+
+# Distance from the mode, in posterior standard deviations, within which the search has arrived.
+_ARRIVED = 1e-3
+
+
+@dataclass(frozen=True)
+class MAPFit:
+    """The mixture of highest posterior density.
+
+    Attributes
+    ----------
+    mixture : Mixture
+        In the units of the data, in the order of its canonical labels.
+    log_posterior : float
+        Log likelihood plus log prior density, of `build_model`'s variables, without the Jacobians of their transforms.
+    log_likelihood : float
+        Of the data as given.
+    gradient_norm : float
+        Distance to the mode, in posterior standard deviations.
+    smallest_curvature : float
+        Smallest eigenvalue of the negative Hessian; positive at a maximum.
+    outcome : {"converged", "not converged"}
+    """
+
+    mixture: Mixture
+    log_posterior: float
+    log_likelihood: float
+    gradient_norm: float
+    smallest_curvature: float
+    outcome: str
+
+
+def find_map(
+    data: Any,
+    n_components: int,
+    covariance_type: str | Structure = "full",
+    priors: Priors | None = None,
+    *,
+    em: EMFit | None = None,
+    sample_weight: ArrayLike | None = None,
+    random_state: int = 0,
+) -> MAPFit:
+    """Maximise the posterior density of a Gaussian mixture: EM's answer, drawn towards the prior.
+
+    The maximum is that of the density of `build_model`'s own variables (weights, standardised means, standard deviations
+    or variances, partial correlations), as ``pymc.find_MAP`` defines it. Another choice of variables has another
+    maximum; the posterior draws (`sample_posterior`) do not depend on that choice.
+
+    Parameters
+    ----------
+    data : table or array (N, D)
+        Anything that `tables.as_table` reads.
+    n_components : int
+    covariance_type : {"full", "tied", "diag", "spherical"}
+    priors : Priors, optional
+        By default ``Priors()``, stated on standardised data.
+    em : EMFit, optional
+        Whose optima the search starts from; fitted here if not given.
+    sample_weight : (N,), optional
+        Weight 0 is a row left out, weight 2 a row given twice.
+    random_state : int
+        Of the EM fit.
+
+    Returns
+    -------
+    MAPFit
+
+    Raises
+    ------
+    InputError
+        For arguments that cannot be used, and for ``weight_concentration`` or ``correlation_eta`` below 1, under which the
+        density has no maximum: it is infinite where a weight is 0, or a correlation 1.
+    """
+    problem = Problem.of(data, n_components, covariance_type, priors, sample_weight)
+    _check_bounded(problem)
+    density = problem.density(jacobian=False)
+    if em is None:
+        em = fit_mixture(
+            problem.table, n_components, problem.structure, sample_weight=sample_weight, random_state=random_state
+        )
+    problem.check_fit(em.mixture)
+    with single_threaded_blas():
+        best = _best_mode(problem, density, em)
+    found = density.coordinates.mixture(best.point)
+    mixture = found.reordered(found.canonical_order()).in_data_units(problem.scaling)
+    weight = np.ones(problem.table.n_obs) if problem.row_weight is None else problem.row_weight
+    return MAPFit(
+        mixture=mixture,
+        log_posterior=best.value + float(weight.sum()) * problem.scaling.log_jacobian,
+        log_likelihood=float(weight @ log_density(mixture, problem.table.values)),
+        gradient_norm=best.gradient_norm,
+        smallest_curvature=best.smallest_curvature,
+        outcome="converged" if best.gradient_norm < _ARRIVED and best.smallest_curvature > 0 else "not converged",
+    )
+
+
+def _check_bounded(problem: Problem) -> None:
+    """Refuse priors under which the density has no maximum."""
+    priors, k = problem.priors, problem.n_components
+    if k > 1 and priors.weight_concentration < 1:
+        raise InputError(
+            f"weight_concentration={priors.weight_concentration:g} makes the density infinite where a weight is 0, so that "
+            "it has no maximum: give at least 1, or use sample_posterior"
+        )
+    if problem.structure.free(k, problem.table.n_features).correlated and priors.correlation_eta < 1:
+        raise InputError(
+            f"correlation_eta={priors.correlation_eta:g} makes the density infinite where a correlation is 1, so that it "
+            "has no maximum: give at least 1, or use sample_posterior"
+        )
+
+
+def _best_mode(problem: Problem, density: Density, em: EMFit) -> Mode:
+    starts = [em.mixture, *(optimum.mixture for optimum in em.optima if not optimum.spurious)]
+    modes = []
+    for mixture in starts:
+        start = density.start_at(mixture.standardised(problem.scaling))
+        if np.isfinite(density(start)[0]):
+            modes.append(find_mode(density, start))
+    if not modes:
+        raise problem.no_density()
+    return max(modes, key=lambda mode: mode.value)
