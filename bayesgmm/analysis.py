@@ -16,7 +16,7 @@ from .em import Grid, fit_grid
 from .mixture import COVARIANCE_TYPES
 from .posterior import Priors
 from .posterior.problem import Problem
-from .posterior.sampling import sample_many
+from .report.files import draw_store, prepare_folder, read_folder, write_folder
 from .report.findings import Findings
 from .tables import InputError, Table, as_table
 from .uncertainty.comparison import compare
@@ -25,6 +25,7 @@ from .uncertainty.contrast import em_vs_posterior
 from .uncertainty.kmeans import kmeans_contrast
 from .uncertainty.memberships import memberships
 from .uncertainty.predictive_checks import predictive_checks
+from .uncertainty.settled import sampled_until_settled
 from .uncertainty.verdict import diagnose
 
 if TYPE_CHECKING:
@@ -41,10 +42,6 @@ _BIC_MARGIN = 10.0
 # Probability or ELPD difference (in standard errors) within which another model remains a rival.
 _RIVAL_PROBABILITY = 0.05
 _RIVAL_ERRORS = 2.0
-# A second run for chains that have not settled: smaller steps, more tuning, so many times the draws; not where the first
-# run took so long that the second would not end in minutes.
-_LONGER, _LONGER_TUNE, _LONGER_ACCEPT = 8, 1000, 0.9
-_LONGEST_FIRST_RUN = 60.0
 _LIBRARIES = ("bayesgmm", "numpy", "scipy", "numba", "nutpie", "arviz", "xarray", "scikit-learn", "pymc")
 
 
@@ -65,8 +62,6 @@ class Analysis(Findings):
 
     def save(self, folder: str | Path) -> Path:
         """Write the report and every table and draw into ``folder``: see `report.files`."""
-        from .report.files import write_folder
-
         return write_folder(self, Path(folder))
 
     def __repr__(self) -> str:
@@ -108,16 +103,16 @@ def chosen_cells(grid: Grid, posterior: Cells) -> tuple[list[tuple[int, str]], s
         top = rows.loc[rows["bic"].idxmin()]
         if top["bic"] - best_bic < _BIC_MARGIN:
             others.append((int(top["n_components"]), str(name)))
-    why = f"BIC prefers the structure {favourite!r} ({best_k} component{'s' if best_k > 1 else ''}), sampled for every K"
+    why = (
+        f"BIC prefers the structure {favourite!r} ({best_k} component{'s' if best_k > 1 else ''}), sampled for every K"
+    )
     if others:
         named = ", ".join(f"{k} {c}" for k, c in others)
         why += f"; within {_BIC_MARGIN:g} BIC points of it and therefore sampled too: {named}"
     return cells + others, why
 
 
-def choose_headline(
-    comparison: pd.DataFrame, diagnoses: dict[str, Diagnosis]
-) -> tuple[str, tuple[str, ...], str]:
+def choose_headline(comparison: pd.DataFrame, diagnoses: dict[str, Diagnosis]) -> tuple[str, tuple[str, ...], str]:
     """The model that the comparison supports, its rivals, and the reason in words.
 
     The question is which model the data support, so the posterior probability decides, among models whose sampling can
@@ -139,32 +134,6 @@ def choose_headline(
     else:
         why = f"{headline} has the best estimated out-of-sample log density among the sampled models"
     return headline, rivals, why
-
-
-def sampled_until_settled(
-    wanted: list[Problem], grid: Grid, *, draws: int, **settings: Any
-) -> tuple[dict[str, xr.DataTree], dict[str, Diagnosis]]:
-    """Sample every model; those whose chains have not settled once more, more carefully and with eight times the draws.
-
-    The longer run is thinned to the draws asked for; a model that still has not settled keeps its verdict.
-    """
-    em = {p.key: grid.fits[p.n_components, p.structure.name] for p in wanted}
-    posteriors = sample_many(wanted, draws=draws, em=em, **settings)
-    diagnoses = {key: diagnose(post) for key, post in posteriors.items()}
-    again = [p for p in wanted if diagnoses[p.key].verdict == "not converged"]
-    if again and posteriors[again[0].key].attrs["sampling_time"] < _LONGEST_FIRST_RUN:
-        longer = sample_many(
-            again,
-            draws=_LONGER * draws,
-            thin=_LONGER,
-            tune=_LONGER_TUNE,
-            target_accept=_LONGER_ACCEPT,
-            em=em,
-            **settings,
-        )
-        posteriors |= longer
-        diagnoses |= {key: diagnose(post) for key, post in longer.items()}
-    return posteriors, diagnoses
 
 
 def provenance_of(table: Table, settings: dict[str, Any], priors: Priors, seconds: float) -> dict[str, Any]:
@@ -234,6 +203,8 @@ def analyze(
     random_seed: int = 0,
     progressbar: bool = True,
     command: str | None = None,
+    folder: str | Path | None = None,
+    fresh: bool = False,
 ) -> Analysis:
     """Everything, in order: EM over a grid, posteriors, verdicts, comparison, memberships, EM against posterior.
 
@@ -252,6 +223,12 @@ def analyze(
         As in `sample_posterior`.
     command : str, optional
         What made the analysis, for its provenance.
+    folder : str or Path, optional
+        Each sampled model is kept here, in ``.sampled/``, as soon as it is done. A later call with the same data, model,
+        priors, starts, seed, settings and versions takes it from there, or from an analysis saved in ``folder``, instead
+        of sampling it again; ``provenance["reused"]`` names those. `Analysis.save` into ``folder`` finishes the matter.
+    fresh : bool
+        Whether to sample everything anew, whatever is in ``folder``.
 
     Returns
     -------
@@ -261,6 +238,8 @@ def analyze(
     ------
     InputError
         For data or options that cannot be used, before anything is fitted.
+    KeyboardInterrupt
+        After an interrupt: there is no analysis of half the draws. Models that were done are in ``folder``.
     """
     begun = time.perf_counter()
     table = as_table(data, columns=columns)
@@ -274,8 +253,9 @@ def analyze(
     grid = fit_grid(table, ks, names, random_state=random_seed, progressbar=progressbar)
     cells, why = chosen_cells(grid, posterior)
     wanted = [problems[cell] for cell in cells]
-    posteriors, diagnoses = sampled_until_settled(
-        wanted, grid, draws=draws, chains=chains, cores=cores, random_seed=random_seed, progressbar=progressbar
+    store = None if folder is None else draw_store(prepare_folder(Path(folder)), fresh)
+    posteriors, diagnoses, reused = sampled_until_settled(
+        wanted, grid, store, draws=draws, chains=chains, cores=cores, random_seed=random_seed, progressbar=progressbar
     )
     comparison = compare(posteriors, grid=grid, progressbar=progressbar, random_seed=random_seed)
     settings = {
@@ -288,7 +268,7 @@ def analyze(
         "command": command,
     }
     provenance = provenance_of(table, settings, priors, time.perf_counter() - begun)
-    provenance["sampled_because"] = why
+    provenance |= {"sampled_because": why, "reused": list(reused)}
     return concluded(table, grid, posteriors, comparison, diagnoses, why, provenance, random_seed)
 
 
@@ -300,8 +280,6 @@ def load_analysis(folder: str | Path) -> Analysis:
     InputError
         If ``folder`` does not hold a saved analysis, naming the file that is missing.
     """
-    from .report.files import read_folder
-
     saved = read_folder(Path(folder))
     diagnoses = {key: diagnose(post) for key, post in saved.posteriors.items()}
     return concluded(

@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bayesgmm.cli import main, parse_components
+from bayesgmm.cli import main
+from bayesgmm.cli.options import parse_components
 from bayesgmm.tables import InputError
 
 

@@ -1,31 +1,61 @@
-"""The command line: arguments in, analysis out.
-
-Exit codes: 0 done; 1 an error of the program (a traceback is shown); 2 input or options that cannot be used (one line on
-stderr that names the culprit and the remedy); 130 interrupted.
-"""
+"""The commands: options in, analysis out."""
 
 from __future__ import annotations
 
-import json
 import shlex
 import sys
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 from typer.exceptions import TyperException
 
-from .tables.errors import InputError
+from ..tables.errors import InputError
+from .options import (
+    ALL_COVARIANCES,
+    AsJson,
+    Chains,
+    Columns,
+    Components,
+    Config,
+    Covariance,
+    Data,
+    Draws,
+    PriorsText,
+    Quiet,
+    Seed,
+    Structure,
+    parse_components,
+    parse_covariances,
+    parse_names,
+    parse_priors,
+    priors_for,
+)
+from .show import emit_json, show_table
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from ..analysis import Analysis
 
 __all__ = ["app", "main"]
+
+_EXIT_CODES = (
+    "Exit codes: 0 done; 1 an error of the program; 2 input, options or configuration that cannot be used (one line on "
+    "stderr says which, and what to do); 130 interrupted."
+)
+
+
+def _epilog(*examples: str) -> str:
+    """Examples, one a line, and the exit codes."""
+    shown = "\n\n".join(f"`{example}`" for example in examples)
+    return f"Examples:\n\n{shown}\n\n{_EXIT_CODES}"
+
 
 app = typer.Typer(
     name="bayesgmm",
     help="Gaussian mixtures fitted twice, by EM and by the full posterior, with the answers side by side.",
+    epilog=_epilog(
+        "bayesgmm report faithful -k 1:4 -o reports/faithful", "bayesgmm em DATA.csv", "bayesgmm report --help"
+    ),
     no_args_is_help=True,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
@@ -33,234 +63,186 @@ app = typer.Typer(
 )
 
 
-class Structure(StrEnum):
-    """Covariance types, for the options that take one."""
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from .. import __version__
 
-    full = "full"
-    tied = "tied"
-    diag = "diag"
-    spherical = "spherical"
-
-
-Data = Annotated[str, typer.Argument(metavar="DATA", help="A CSV or Parquet file, or the name of a bundled set.")]
-Components = Annotated[str, typer.Option("-k", "--components", help="Component counts: 3, 1:6 or 1,2,4.")]
-Columns = Annotated[str | None, typer.Option("--columns", help="Columns to use, separated by commas; all by default.")]
-Covariance = Annotated[str, typer.Option("--covariance", help="Covariance types, separated by commas.")]
-Seed = Annotated[int, typer.Option("--seed", help="The same seed gives the same numbers.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no tables.")]
-AsJson = Annotated[bool, typer.Option("--json", help="The result as JSON on stdout, nothing else.")]
-_ALL = "full,tied,diag,spherical"
+        print(f"bayesgmm {__version__}")
+        raise typer.Exit
 
 
-def parse_components(text: str) -> list[int]:
-    """``3``, ``1:6`` (both ends included) or ``1,2,4`` as a list.
-
-    Raises
-    ------
-    InputError
-        If it is none of these, or a count is below 1.
-    """
-    try:
-        if ":" in text:
-            low, high = (int(part) for part in text.split(":"))
-            counts = list(range(low, high + 1))
-        else:
-            counts = [int(part) for part in text.split(",")]
-    except ValueError:
-        raise InputError(f"-k {text} is not a count of components: give 3, 1:6 or 1,2,4") from None
-    if not counts or min(counts) < 1:
-        raise InputError(f"-k {text}: component counts start at 1, as in -k 1:6")
-    return counts
+@app.callback()
+def _common(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_show_version, help="Show the version and end.")
+    ] = False,
+) -> None:
+    pass
 
 
-def parse_names(text: str | None) -> list[str] | None:
-    """Names separated by commas."""
-    if text is None:
-        return None
-    return [name.strip() for name in text.split(",") if name.strip()]
-
-
-def parse_covariances(text: str) -> list[str]:
-    """Covariance types separated by commas.
-
-    Raises
-    ------
-    InputError
-        Naming the first that is unknown.
-    """
-    names = parse_names(text) or []
-    for name in names:
-        if name not in Structure.__members__:
-            raise InputError(f"--covariance {name} is unknown: choose among {', '.join(Structure)}")
-    if not names:
-        raise InputError(f"--covariance is empty: choose among {', '.join(Structure)}")
-    return names
-
-
-_SHORT = {
-    "n_components": "K",
-    "covariance_type": "covariance",
-    "log_likelihood": "log lik",
-    "n_parameters": "df",
-    "n_starts": "starts",
-    "n_hits": "hits",
-    "n_obs": "rows",
-    "elpd_diff": "diff",
-    "elpd_diff_se": "se diff",
-    "p_k": "p",
-}
-
-
-def _cell(value: Any) -> str:
-    """A value as a table shows it; log likelihoods and criteria are told apart by three decimals."""
-    if isinstance(value, float):
-        return "–" if value != value else f"{value:.3f}" if abs(value) < 1e7 else f"{value:.6g}"
-    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
-
-
-def show_table(frame: pd.DataFrame, title: str) -> None:
-    """A frame as a rich table on stdout."""
-    from rich import box
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
-
-    table = Table(title=escape(title), title_justify="left", header_style="bold", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for name in frame.columns:
-        numeric = frame[name].dtype.kind in "iuf"
-        short = numeric or frame[name].astype(str).str.len().max() <= 12
-        table.add_column(escape(_SHORT.get(str(name), str(name))), justify="right" if numeric else "left", no_wrap=short)
-    for row in frame.itertuples(index=False):
-        table.add_row(*(escape(_cell(value)) for value in row))
-    Console().print(table)
-
-
-def emit_json(payload: Any) -> None:
-    """Strict JSON: what is not a finite number is null."""
-
-    def plain(value: Any) -> Any:
-        if isinstance(value, dict):
-            return {str(k): plain(v) for k, v in value.items()}
-        if isinstance(value, list | tuple):
-            return [plain(v) for v in value]
-        if hasattr(value, "tolist"):
-            return plain(value.tolist())
-        if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
-            return None
-        return value
-
-    print(json.dumps(plain(payload), indent=1, allow_nan=False))
-
-
-@app.command(epilog="Example: `bayesgmm report faithful -k 1:4 -o reports/faithful`")
+@app.command(
+    epilog=_epilog(
+        "bayesgmm report faithful -k 1:4 -o reports/faithful",
+        "bayesgmm report DATA.csv --columns income,age --covariance full,diag --seed 7",
+        "bayesgmm report DATA.parquet -k 1:6 --all --json",
+        "bayesgmm report --config study.toml",
+    )
+)
 def report(
     data: Data,
     components: Components = "1:6",
-    covariance: Covariance = _ALL,
+    covariance: Covariance = ALL_COVARIANCES,
     columns: Columns = None,
+    priors: PriorsText = None,
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the results.")] = Path("bayesgmm-report"),
     seed: Seed = 0,
-    draws: Annotated[int, typer.Option(help="Posterior draws per chain.")] = 1000,
-    chains: Annotated[int, typer.Option(help="Chains per model.")] = 4,
+    draws: Draws = 1000,
+    chains: Chains = 4,
     every: Annotated[bool, typer.Option("--all", help="Sample every cell of the grid.")] = False,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Sample anew what an earlier run into the folder did.")
+    ] = False,
+    config: Config = None,
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
-    """The main job: EM, the full posterior, and where they differ, as one HTML page and its tables."""
+    """The main job: EM, the full posterior, and where they differ, as one HTML page and its tables.
+
+    A run that was interrupted goes on where it was when it is given again: models that were done are taken from the folder.
+    """
     counts, names = parse_components(components), parse_covariances(covariance)
-    from .report.files import prepare_folder
-    from .tables import read_table
+    parse_priors(priors)
+    from ..report.files import reserved
+    from ..tables import read_table
 
     table = read_table(data, columns=parse_names(columns))
-    prepare_folder(output)
-    from .analysis import analyze
+    chosen = priors_for(priors, table)
+    with reserved(output):
+        from ..analysis import analyze
 
-    analysis = analyze(
-        table,
-        counts,
-        names,
-        posterior="all" if every else "bic",
-        draws=draws,
-        chains=chains,
-        random_seed=seed,
-        progressbar=not (quiet or as_json),
-        command=shlex.join(["bayesgmm", *sys.argv[1:]]),
-    )
-    analysis.save(output)
+        try:
+            analysis = analyze(
+                table,
+                counts,
+                names,
+                posterior="all" if every else "bic",
+                priors=chosen,
+                draws=draws,
+                chains=chains,
+                random_seed=seed,
+                progressbar=not (quiet or as_json),
+                command=shlex.join(["bayesgmm", *sys.argv[1:]]),
+                folder=output,
+                fresh=fresh,
+            )
+        except KeyboardInterrupt:
+            print(f"models that were done are kept in {output}: the same command goes on from there", file=sys.stderr)
+            raise
+        analysis.save(output)
     if as_json:
-        emit_json(
-            {
-                "headline": analysis.headline,
-                "verdict": analysis.diagnosis.verdict,
-                "rivals": analysis.rivals,
-                "summary": analysis.contrast.summary,
-                "comparison": analysis.comparison.reset_index(names="model").to_dict("records"),
-                "folder": str(output),
-            }
-        )
+        emit_json(_as_payload(analysis, output))
     elif not quiet:
-        show = analysis.comparison.reset_index(names="model")
-        wanted = ["model", "bic", "elpd", "elpd_diff", "elpd_diff_se", "p_k", "verdict"]
-        show_table(show[wanted], "Sampled models, best expected log density first; p: posterior probability")
-        print(f"headline: {analysis.headline} ({analysis.diagnosis.verdict})\n{analysis.contrast.summary}")
-        print(f"written: {output / 'report.html'}")
+        _show_analysis(analysis, output)
 
 
-@app.command(epilog="Example: `bayesgmm em iris -k 1:4 --covariance full,tied`")
+def _as_payload(analysis: Analysis, output: Path) -> dict[str, Any]:
+    return {
+        "headline": analysis.headline,
+        "verdict": analysis.diagnosis.verdict,
+        "rivals": analysis.rivals,
+        "summary": analysis.contrast.summary,
+        "comparison": analysis.comparison.reset_index(names="model").to_dict("records"),
+        "reused": analysis.provenance["reused"],
+        "folder": str(output),
+    }
+
+
+def _show_analysis(analysis: Analysis, output: Path) -> None:
+    show = analysis.comparison.reset_index(names="model")
+    wanted = ["model", "bic", "elpd", "elpd_diff", "elpd_diff_se", "p_k", "verdict"]
+    show_table(show[wanted], "Sampled models, best expected log density first; p: posterior probability")
+    print(f"headline: {analysis.headline} ({analysis.diagnosis.verdict})\n{analysis.contrast.summary}")
+    if reused := analysis.provenance["reused"]:
+        print(f"reused from an earlier run (--fresh samples anew): {', '.join(reused)}")
+    print(f"written: {output / 'report.html'}")
+
+
+@app.command(
+    epilog=_epilog(
+        "bayesgmm em iris -k 1:4 --covariance full,tied",
+        "bayesgmm em DATA.csv -k 2,3 --columns height,weight --json",
+    )
+)
 def em(
     data: Data,
     components: Components = "1:6",
-    covariance: Covariance = _ALL,
+    covariance: Covariance = ALL_COVARIANCES,
     columns: Columns = None,
     seed: Seed = 0,
+    config: Config = None,
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
     """Maximum likelihood over component counts and covariance types, with AIC, BIC and ICL."""
     counts, names = parse_components(components), parse_covariances(covariance)
-    from .em import fit_grid
-    from .tables import read_table
+    from ..em import fit_grid
+    from ..tables import read_table
 
     table = read_table(data, columns=parse_names(columns))
     grid = fit_grid(table, counts, names, random_state=seed, progressbar=not (quiet or as_json))
     if as_json:
         emit_json({"best": grid.best_cell("bic"), "grid": grid.table.to_dict("records")})
     elif not quiet:
-        show_table(grid.table.drop(columns=["n_starts", "n_hits"]), f"EM on {table.name}: lower BIC, AIC, ICL is better")
+        show_table(
+            grid.table.drop(columns=["n_starts", "n_hits"]), f"EM on {table.name}: lower BIC, AIC, ICL is better"
+        )
         print(grid.fits[grid.best_cell("bic")].summary())
 
 
-@app.command(epilog="Example: `bayesgmm sample galaxies -k 3 -o galaxies.nc`")
+@app.command(
+    epilog=_epilog(
+        "bayesgmm sample galaxies -k 3 -o galaxies.nc",
+        "bayesgmm sample galaxies -k 3 --priors richardson-green",
+        """bayesgmm sample DATA.csv -k 2 --covariance diag --priors '{"mean_scale": 3}' --json""",
+    )
+)
 def sample(
     data: Data,
-    components: Annotated[int, typer.Option("-k", "--components", help="Number of components.")],
+    components: Annotated[int, typer.Option("-k", "--components", min=1, help="Number of components.")],
     covariance: Annotated[Structure, typer.Option(help="Covariance type.")] = Structure.full,
     columns: Columns = None,
+    priors: PriorsText = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="NetCDF file for the draws.")] = None,
-    draws: Annotated[int, typer.Option(help="Draws per chain.")] = 1000,
-    chains: Annotated[int, typer.Option(help="Chains.")] = 4,
+    draws: Draws = 1000,
+    chains: Chains = 4,
     seed: Seed = 0,
+    config: Config = None,
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
     """The posterior of one model, its verdict, and its components."""
-    if components < 1:
-        raise InputError(f"-k {components}: component counts start at 1")
-    from .tables import read_table
+    parse_priors(priors)
+    from ..tables import read_table
 
     table = read_table(data, columns=parse_names(columns))
     if output is not None:
-        from .report.files import prepare_folder
+        from ..report.files import prepare_folder
 
         prepare_folder(output.absolute().parent)
     import arviz_stats
 
-    from .posterior.sampling import sample_posterior
-    from .uncertainty.verdict import diagnose
+    from ..posterior.sampling import sample_posterior
+    from ..uncertainty.verdict import diagnose
 
-    progress = not (quiet or as_json)
     post = sample_posterior(
-        table, components, covariance.value, draws=draws, chains=chains, random_seed=seed, progressbar=progress
+        table,
+        components,
+        covariance.value,
+        priors_for(priors, table),
+        draws=draws,
+        chains=chains,
+        random_seed=seed,
+        progressbar=not (quiet or as_json),
     )
     diagnosis = diagnose(post)
     if output is not None:
@@ -275,7 +257,10 @@ def sample(
             print(f"remedy: {diagnosis.remedy}")
 
 
-@app.command(name="compare", epilog="Example: `bayesgmm compare reports/faithful reports/galaxies`")
+@app.command(
+    name="compare",
+    epilog=_epilog("bayesgmm compare reports/faithful", "bayesgmm compare reports/faithful reports/galaxies --json"),
+)
 def compare_command(
     folders: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Folders that `report` wrote.")],
     as_json: AsJson = False,
@@ -283,7 +268,7 @@ def compare_command(
     """The model comparisons of one or more reports."""
     import pandas as pd
 
-    from .report.files import read_folder
+    from ..report.files import read_folder
 
     tables = []
     for folder in folders:
@@ -298,10 +283,10 @@ def compare_command(
     show_table(together[wanted], "Sampled models")
 
 
-@app.command(epilog="Example: `bayesgmm datasets`")
+@app.command(epilog=_epilog("bayesgmm datasets", "bayesgmm datasets --json"))
 def datasets(as_json: AsJson = False) -> None:
     """The bundled data sets, with their origin and licence."""
-    from .tables import list_datasets
+    from ..tables import list_datasets
 
     frame = list_datasets()
     if as_json:

@@ -7,7 +7,7 @@ depend on how many run at once.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,9 +20,11 @@ from .density import Density
 from .draws import Draws
 from .laplace import Mode
 
-__all__ = ["Chain", "gather", "run_chains"]
+__all__ = ["Chain", "Result", "gather", "run_chains"]
 
 Array = NDArray[np.float64]
+# Unconstrained draws (draw, P) and statistics (draw,).
+Result = tuple[Array, dict[str, NDArray]]
 _POLL_SECONDS = 0.004
 # nutpie's names to the schema's.
 _STATS = {
@@ -92,7 +94,7 @@ class Chain:
             blocking=False,
         )
 
-    def collect(self, trace: Any) -> tuple[Array, dict[str, NDArray]]:
+    def collect(self, trace: Any) -> Result:
         """Unconstrained draws (draw, P) and statistics (draw,) of a chain, from nutpie's Arrow batches."""
         (drawn,), (stats,) = trace.get_arrow_trace()
         kept = ~_column(stats, "tuning")
@@ -119,9 +121,20 @@ def _is_finished(sampler: Any) -> bool:
 
 
 def run_chains(
-    chains: Sequence[Chain], cores: int, progressbar: bool = True
-) -> tuple[list[tuple[Array, dict[str, NDArray]]], bool]:
+    chains: Sequence[Chain],
+    cores: int,
+    progressbar: bool = True,
+    finished: Callable[[str, list[Result]], None] | None = None,
+) -> tuple[list[Result], bool]:
     """Run chains, ``cores`` at a time.
+
+    Parameters
+    ----------
+    chains : sequence of Chain
+    cores : int
+    progressbar : bool
+    finished : function of label and list of results, optional
+        Called as soon as all chains of one label have run to their end, while others still run.
 
     Returns
     -------
@@ -129,15 +142,16 @@ def run_chains(
         After an interrupt, chains hold the draws so far; those that had not begun hold none.
     interrupted : bool
     """
-    traces: dict[int, Any] = {}
+    results: dict[int, Result] = {}
     running: dict[int, Any] = {}
     waiting = list(range(len(chains)))[::-1]
     interrupted = False
-    labels = list(dict.fromkeys(c.label for c in chains))
+    of_label: dict[str, list[int]] = {}
+    for i, chain in enumerate(chains):
+        of_label.setdefault(chain.label, []).append(i)
     with single_threaded_blas(), progress_display(progressbar) as progress:
         bars = {
-            label: progress.add_task(f"sampling {label}", total=sum(c.label == label for c in chains), detail="")
-            for label in labels
+            label: progress.add_task(f"sampling {label}", total=len(own), detail="") for label, own in of_label.items()
         }
         try:
             while waiting or running:
@@ -145,22 +159,24 @@ def run_chains(
                     i = waiting.pop()
                     running[i] = chains[i].launch()
                 for i in [i for i, sampler in running.items() if _is_finished(sampler)]:
-                    traces[i] = running.pop(i).wait()
-                    progress.advance(bars[chains[i].label])
+                    label = chains[i].label
+                    results[i] = chains[i].collect(running.pop(i).wait())
+                    progress.advance(bars[label])
+                    if finished is not None and all(j in results for j in of_label[label]):
+                        finished(label, [results[j] for j in of_label[label]])
                 if running:
                     time.sleep(_POLL_SECONDS)
         except KeyboardInterrupt:
             interrupted = True
+        finally:
+            # After an interrupt, or where `finished` failed.
             for i, sampler in running.items():
-                traces[i] = sampler.abort()
-    none: tuple[Array, dict[str, NDArray]] = (np.empty((0, 0)), {})
-    results = [chain.collect(traces[i]) if i in traces else none for i, chain in enumerate(chains)]
-    return results, interrupted
+                results[i] = chains[i].collect(sampler.abort())
+    none: Result = (np.empty((0, 0)), {})
+    return [results.get(i, none) for i in range(len(chains))], interrupted
 
 
-def gather(
-    results: Sequence[tuple[Array, dict[str, NDArray]]], tune: int, interrupted: bool, sampler: str = "nutpie"
-) -> Draws:
+def gather(results: Sequence[Result], tune: int, interrupted: bool, sampler: str = "nutpie") -> Draws:
     """Chains of one model side by side, cut to the shortest that has any draws.
 
     Raises

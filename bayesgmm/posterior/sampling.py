@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..em import EMFit, fit_mixture
 from ..mixture import Mixture, Structure, log_density, responsibilities, single_threaded_blas
-from ..tables import InputError
-from .chains import Chain, gather, run_chains
+from .chains import Chain, Result, gather, run_chains
 from .convert import to_datatree
 from .density import Density
 from .draws import Draws
@@ -23,6 +21,7 @@ from .predictive import posterior_predictive, prior_predictive
 from .priors import Priors
 from .problem import Problem
 from .relabel import align_labels
+from .settings import Method, Sampler, Settings
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -30,9 +29,6 @@ if TYPE_CHECKING:
 __all__ = ["sample_many", "sample_posterior"]
 
 Array = NDArray[np.float64]
-Method = Literal["nuts", "laplace", "auto"]
-Sampler = Literal["nutpie", "pymc", "numpyro"]
-DEFAULT_TUNE = 300
 # Draws of a Laplace approximation with a Pareto k beyond this are not returned by method="auto".
 PARETO_K_LIMIT = 0.7
 # A mode takes chains if its Laplace mass is at least this share of the best one's.
@@ -70,11 +66,7 @@ def _modes(problem: Problem, density: Density, starts: Sequence[Mixture]) -> tup
     rows = problem.scaling.standardise(problem.table.values)
     rows = rows[np.linspace(0, len(rows) - 1, min(len(rows), _SIGNATURE_ROWS)).astype(int)]
     for mixture in starts:
-        standard = mixture.standardised(problem.scaling)
-        dense = standard.dense_covariances + 1e-6 * np.eye(standard.n_features)
-        # A component that EM has emptied still needs a finite place to start from.
-        weights = np.maximum(standard.weights, 1e-3 / standard.n_components)
-        point = density.coordinates.unconstrain(weights / weights.sum(), standard.means, dense)
+        point = density.start_at(mixture.standardised(problem.scaling))
         if not np.isfinite(density(point)[0]):
             continue
         mode = find_mode(density, point)
@@ -84,10 +76,7 @@ def _modes(problem: Problem, density: Density, starts: Sequence[Mixture]) -> tup
         if np.isfinite(mass) and not any(np.abs(signature - other).max() < 0.05 for _, _, other in found):
             found.append((float(mass), mode, signature))
     if not found:
-        raise InputError(
-            f"the priors give the data no finite density near any EM optimum of the model {problem.key}: "
-            f"check mean_location, mean_scale and scale of {problem.priors}"
-        )
+        raise problem.no_density()
     found.sort(key=lambda triple: -triple[0])
     best = found[0][0]
     return tuple(mode for mass, mode, _ in found if mass - best > np.log(_COMPETING))
@@ -103,11 +92,7 @@ def _request(problem: Problem, em: EMFit | None, rng: np.random.Generator) -> _R
             sample_weight=problem.row_weight,
             random_state=int(rng.integers(2**31)),
         )
-    if em.mixture.n_components != problem.n_components or em.mixture.structure is not problem.structure:
-        raise InputError(
-            f"em is a fit of {em.mixture.n_components} components, {em.mixture.structure.name}; the posterior asked "
-            f"for has {problem.n_components}, {problem.structure.name}: fit the same model or leave em out"
-        )
+    problem.check_fit(em.mixture)
     with single_threaded_blas():
         modes = _modes(problem, density, _starting_mixtures(em))
     return _Request(problem, density, em.mixture, modes)
@@ -138,7 +123,7 @@ def _by_laplace(request: _Request, draws: int, chains: int, rng: np.random.Gener
     return Draws(unconstrained, stats, "laplace", 0), laplace.pareto_k
 
 
-def _by_other_sampler(request: _Request, sampler: str, settings: _Settings, rng: np.random.Generator) -> Draws:
+def _by_other_sampler(request: _Request, sampler: str, settings: Settings, rng: np.random.Generator) -> Draws:
     from .backends import sample_with_numpyro, sample_with_pymc
     from .model import build_model
 
@@ -165,35 +150,6 @@ def _by_other_sampler(request: _Request, sampler: str, settings: _Settings, rng:
         target_accept=settings.target_accept,
         progressbar=settings.progressbar,
     )
-
-
-@dataclass(frozen=True)
-class _Settings:
-    draws: int
-    tune: int
-    chains: int
-    cores: int
-    target_accept: float
-    sampler: Sampler
-    method: Method
-    progressbar: bool
-
-    @classmethod
-    def checked(cls, draws: Any, tune: Any, chains: Any, cores: Any, target_accept: float, sampler: str, method: str,
-                progressbar: bool) -> _Settings:  # fmt: skip
-        for name, value, least in (("draws", draws, 4), ("tune", tune, 20), ("chains", chains, 1), ("cores", cores, 1)):
-            if value is not None and (not isinstance(value, int | np.integer) or value < least):
-                raise InputError(f"{name}={value!r}: give a whole number, at least {least}")
-        if not 0.4 <= target_accept < 1:
-            raise InputError(f"target_accept={target_accept!r}: give a number from 0.4 to below 1")
-        if sampler not in ("nutpie", "pymc", "numpyro"):
-            raise InputError(f"sampler={sampler!r} is unknown: choose 'nutpie', 'pymc' or 'numpyro'")
-        if method not in ("nuts", "laplace", "auto"):
-            raise InputError(f"method={method!r} is unknown: choose 'nuts', 'laplace' or 'auto'")
-        available = getattr(os, "process_cpu_count", os.cpu_count)() or 1
-        cores = available if cores is None else cores
-        tune = DEFAULT_TUNE if tune is None else tune
-        return cls(draws, tune, chains, cores, target_accept, sampler, method, progressbar)  # type: ignore[arg-type]
 
 
 def _aligned_tree(request: _Request, drawn: Draws, attrs: dict[str, Any], log_likelihood: bool | None) -> xr.DataTree:
@@ -257,6 +213,7 @@ def sample_many(
     log_likelihood: bool | None = None,
     predictive: bool = False,
     thin: int = 1,
+    finished: Callable[[str, xr.DataTree], None] | None = None,
 ) -> dict[str, xr.DataTree]:
     """Sample several models, sharing the cores and one compilation among all their chains.
 
@@ -267,6 +224,8 @@ def sample_many(
         Fits to start from; fitted here where absent.
     thin : int
         Keep every so many-th draw.
+    finished : function of Problem.key and DataTree, optional
+        Called with each model as soon as all its chains have run to their end, while others still run.
 
     The others are as in `sample_posterior`. Each model's numbers depend on ``random_seed`` and its own key alone, not on
     its company.
@@ -275,11 +234,28 @@ def sample_many(
     -------
     dict of Problem.key to DataTree
     """
-    settings = _Settings.checked(draws, tune, chains, cores, target_accept, sampler, method, progressbar)
+    settings = Settings.checked(draws, tune, chains, cores, target_accept, sampler, method, progressbar)
     seed = int(np.random.default_rng().integers(2**63)) if random_seed is None else int(random_seed)
     begun = time.perf_counter()
-    requests, drawn, tasks = {}, {}, {}
+    requests: dict[str, _Request] = {}
+    drawn: dict[str, Draws] = {}
+    trees: dict[str, xr.DataTree] = {}
+    tasks: dict[str, list[Chain]] = {}
     extras: dict[str, dict[str, float]] = {}
+
+    def conclude(key: str, own: Draws) -> None:
+        seconds = time.perf_counter() - begun
+        attrs = {"seed": str(seed), "target_accept": target_accept, "thin": thin, "sampling_time": seconds}
+        tree = _aligned_tree(requests[key], own, attrs | extras[key], log_likelihood)
+        if predictive:
+            _add_predictive(tree, requests[key].problem, seed)
+        if finished is not None and not own.interrupted:
+            finished(key, tree)
+        trees[key] = tree
+
+    def gathered(results: Sequence[Result], interrupted: bool = False) -> Draws:
+        return gather(results, settings.tune, interrupted).thinned(thin)
+
     for problem in problems:
         words = [seed & (2**64 - 1), problem.n_components, *problem.structure.name.encode()]
         rng = np.random.default_rng(words)
@@ -294,19 +270,16 @@ def sample_many(
                 tasks[problem.key] = _chains(request, chains, draws, settings.tune, target_accept, rng)
             else:
                 drawn[problem.key] = _by_other_sampler(request, sampler, settings, rng)
-    results, interrupted = run_chains([c for t in tasks.values() for c in t], settings.cores, progressbar)
+    for key, own in drawn.items():
+        conclude(key, own)
+    every = [chain for own in tasks.values() for chain in own]
+    results, interrupted = run_chains(
+        every, settings.cores, progressbar, lambda key, done: conclude(key, gathered(done))
+    )
     for i, key in enumerate(tasks):
-        drawn[key] = gather(results[i * chains : (i + 1) * chains], settings.tune, interrupted).thinned(thin)
-    seconds = time.perf_counter() - begun
-    attrs = {"seed": str(seed), "target_accept": target_accept, "thin": thin, "sampling_time": seconds}
-    trees = {
-        key: _aligned_tree(request, drawn[key], attrs | extras[key], log_likelihood)
-        for key, request in requests.items()
-    }
-    if predictive:
-        for key, tree in trees.items():
-            _add_predictive(tree, requests[key].problem, seed)
-    return trees
+        if key not in trees:
+            conclude(key, gathered(results[i * chains : (i + 1) * chains], interrupted))
+    return {key: trees[key] for key in requests}
 
 
 def sample_posterior(

@@ -2,7 +2,9 @@
 
 ``report.html``, ``criteria.csv`` (the EM grid), ``comparison.csv`` (the sampled models), ``memberships.csv`` (one row per
 row of data), ``posterior-<K>-<structure>.nc`` (draws), and ``analysis.json`` (fits, settings, provenance). A run that
-fails leaves the folder as it was: everything is written beside it first and moved in at the end.
+fails leaves these as they were: everything is written beside them first and moved in at the end, ``analysis.json`` last,
+so that what can be read is always of one run. Until then models that are done wait in ``.sampled/``, for a run that was
+interrupted to go on from.
 """
 
 from __future__ import annotations
@@ -11,6 +13,8 @@ import json
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +24,7 @@ import numpy as np
 from ..em import EMFit, Grid
 from ..em.result import Optimum
 from ..mixture import Mixture, structure_named
-from ..posterior.convert import log_likelihood_group
+from ..posterior.storage import DrawStore, draws_file, read_draws, write_draws
 from ..tables import InputError, Scaling, Table
 from ..uncertainty.memberships import memberships_table
 from .findings import Findings
@@ -29,12 +33,13 @@ if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
-__all__ = ["SavedAnalysis", "prepare_folder", "read_folder", "write_folder"]
+__all__ = ["SavedAnalysis", "draw_store", "prepare_folder", "read_folder", "reserved", "write_folder"]
 
 _ANALYSIS = "analysis.json"
 _COMPARISON = "comparison.csv"
 # Files that an earlier analysis may have left and a new one replaces.
-_OURS = ("report.html", "criteria.csv", _COMPARISON, "memberships.csv", _ANALYSIS)
+_OURS = (_ANALYSIS, "report.html", "criteria.csv", _COMPARISON, "memberships.csv")
+_SAMPLED, _STAGING = ".sampled", ".writing-"
 
 
 @dataclass(frozen=True)
@@ -64,6 +69,57 @@ def prepare_folder(folder: Path) -> Path:
         reason = error.strerror or str(error)
         raise InputError(f"cannot write to the folder {str(folder)!r} ({reason}): choose another with -o") from None
     return folder
+
+
+@contextmanager
+def reserved(folder: Path) -> Iterator[Path]:
+    """A folder for this process alone, made if need be; what a killed run was writing is cleared away.
+
+    Raises
+    ------
+    InputError
+        If it cannot be written to, or another process has reserved it.
+    """
+    prepare_folder(folder)
+    with _locked(folder):
+        for leftover in folder.glob(f"{_STAGING}*"):
+            shutil.rmtree(leftover, ignore_errors=True)
+        yield folder
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """A lock that ends with the process, however that ends. Where the system has none, nothing is locked."""
+    try:
+        import fcntl
+    except ImportError:  # pragma: no cover
+        yield
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(handle)
+        raise InputError(
+            f"another run is writing to the folder {str(folder)!r}: wait for its end or choose another with -o"
+        ) from None
+    except OSError:  # a file system without locks
+        pass
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            os.close(handle)
+
+
+def draw_store(folder: Path, fresh: bool = False) -> DrawStore:
+    """Where models of a report into ``folder`` are kept, and found: those of an interrupted run, and of the report there.
+
+    With ``fresh`` what an interrupted run left is deleted, and nothing is found.
+    """
+    if fresh:
+        shutil.rmtree(folder / _SAMPLED, ignore_errors=True)
+    return DrawStore(folder / _SAMPLED, () if fresh else (folder,))
 
 
 def _plain(value: Any) -> Any:
@@ -117,10 +173,6 @@ def _fit_from_dict(saved: dict[str, Any]) -> EMFit:
     return EMFit(**values)
 
 
-def _posterior_file(key: str) -> str:
-    return f"posterior-{key.replace(' ', '-')}.nc"
-
-
 def _document(findings: Findings) -> dict[str, Any]:
     return {
         "format": "bayesgmm analysis 1",
@@ -139,47 +191,27 @@ def _document(findings: Findings) -> dict[str, Any]:
     }
 
 
-def _write_draws(post: xr.DataTree, path: Path) -> None:
-    """Draws without the pointwise log likelihood: it is nine tenths of the file, and `_read_draws` makes it again."""
-    import xarray as xr
-
-    kept = {name: node.dataset for name, node in post.children.items() if name != "log_likelihood"}
-    tree = xr.DataTree.from_dict({f"/{name}": group for name, group in kept.items()})
-    tree.attrs = {**post.attrs, "has_log_likelihood": int("log_likelihood" in post.children)}
-    packed = {f"/{n}": {v: {"compression": "gzip", "shuffle": True} for v in g.data_vars} for n, g in kept.items()}
-    tree.to_netcdf(path, engine="h5netcdf", encoding=packed)
-
-
-def _read_draws(path: Path) -> xr.DataTree:
-    import xarray as xr
-
-    with xr.open_datatree(path, engine="h5netcdf") as opened:
-        tree = opened.load()
-    if tree.attrs.pop("has_log_likelihood", 0):
-        tree["log_likelihood"] = xr.DataTree(log_likelihood_group(tree))
-    return tree
-
-
 def write_folder(findings: Findings, folder: Path) -> Path:
     """Write everything; the folder's own results are replaced only once all of the new ones exist."""
     from .page import render_report
 
     prepare_folder(folder)
     # The same file system, so that moving is renaming.
-    staging = Path(tempfile.mkdtemp(prefix=".writing-", dir=folder))
+    staging = Path(tempfile.mkdtemp(prefix=_STAGING, dir=folder))
     try:
         (staging / "report.html").write_text(render_report(findings), encoding="utf-8")
         findings.grid.table.to_csv(staging / "criteria.csv", index=False)
         findings.comparison.to_csv(staging / _COMPARISON, index_label="model")
         memberships_table(findings.memberships).to_csv(staging / "memberships.csv")
         for key, post in findings.posteriors.items():
-            _write_draws(post, staging / _posterior_file(key))
+            write_draws(post, staging / draws_file(key))
         text = json.dumps(_document(findings), default=_plain, indent=1, allow_nan=True)
         (staging / _ANALYSIS).write_text(text, encoding="utf-8")
         for old in [*(folder / name for name in _OURS), *folder.glob("posterior-*.nc")]:
             old.unlink(missing_ok=True)
-        for new in staging.iterdir():
+        for new in sorted(staging.iterdir(), key=lambda path: path.name == _ANALYSIS):
             os.replace(new, folder / new.name)
+        shutil.rmtree(folder / _SAMPLED, ignore_errors=True)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
     return folder
@@ -197,18 +229,25 @@ def read_folder(folder: Path) -> SavedAnalysis:
     Raises
     ------
     InputError
-        If a file is missing or not of this format.
+        If a file is missing, damaged or not of this format.
     """
     import pandas as pd
 
-    document = json.loads(_required(folder / _ANALYSIS).read_text(encoding="utf-8"))
+    try:
+        document = json.loads(_required(folder / _ANALYSIS).read_text(encoding="utf-8"))
+    except ValueError as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{str(folder / _ANALYSIS)!r} is damaged: run the report again") from None
     if document.get("format") != "bayesgmm analysis 1":
-        raise InputError(f"{str(folder / _ANALYSIS)!r} was not written by this version of bayesgmm: run the report again")
+        raise InputError(
+            f"{str(folder / _ANALYSIS)!r} was not written by this version of bayesgmm: run the report again"
+        )
     comparison = pd.read_csv(_required(folder / _COMPARISON), index_col="model")
     comparison.attrs.update(document["comparison_attrs"])
     posteriors = {}
     for key in document["models"]:
-        posteriors[key] = _read_draws(_required(folder / _posterior_file(key)))
+        posteriors[key] = read_draws(_required(folder / draws_file(key)))
     fits = {}
     for saved in document["grid"]["fits"]:
         k, name = saved.pop("cell")

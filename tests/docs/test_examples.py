@@ -27,6 +27,7 @@ SHORTER = {
     "sample faithful -k 2": "sample faithful -k 2 --draws 200 --chains 2",
 }
 CONSOLE = re.compile(r"(?:<!-- test: exit (\d+) -->\n)?```(?:console|bash|sh)\n(.*?)```", flags=re.S)
+TOML = re.compile(r"```toml\n(.*?)```", flags=re.S)
 PYTHON = re.compile(r"```python\n(.*?)```", flags=re.S)
 
 
@@ -43,7 +44,7 @@ def commands() -> dict[str, int]:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the commands run: with a home of its own, and the CSV file that the pages speak of."""
+    """Where the commands run: with a home of its own, and the CSV and TOML files that the pages speak of."""
     folder = tmp_path_factory.mktemp("commands")
     (folder / "home").mkdir()
     (folder / "bin").mkdir()
@@ -60,6 +61,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "name": "someone",
     }
     pd.DataFrame(people).to_csv(folder / "measurements.csv", index=False)
+    (settings,) = TOML.findall(PAGES["command-line"])
+    (folder / "pyproject.toml").write_text(settings)
     return folder
 
 

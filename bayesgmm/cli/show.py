@@ -1,0 +1,69 @@
+"""What the commands print: rich tables for people, strict JSON for machines."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["emit_json", "show_table"]
+
+_SHORT = {
+    "n_components": "K",
+    "covariance_type": "covariance",
+    "log_likelihood": "log lik",
+    "n_parameters": "df",
+    "n_starts": "starts",
+    "n_hits": "hits",
+    "n_obs": "rows",
+    "elpd_diff": "diff",
+    "elpd_diff_se": "se diff",
+    "p_k": "p",
+}
+
+
+def _cell(value: Any) -> str:
+    """A value as a table shows it; log likelihoods and criteria are told apart by three decimals."""
+    if isinstance(value, float):
+        return "–" if value != value else f"{value:.3f}" if abs(value) < 1e7 else f"{value:.6g}"
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
+def show_table(frame: pd.DataFrame, title: str) -> None:
+    """A frame as a rich table on stdout."""
+    from rich import box
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(
+        title=escape(title), title_justify="left", header_style="bold", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0)
+    )
+    for name in frame.columns:
+        numeric = frame[name].dtype.kind in "iuf"
+        short = numeric or frame[name].astype(str).str.len().max() <= 12
+        table.add_column(
+            escape(_SHORT.get(str(name), str(name))), justify="right" if numeric else "left", no_wrap=short
+        )
+    for row in frame.itertuples(index=False):
+        table.add_row(*(escape(_cell(value)) for value in row))
+    Console().print(table)
+
+
+def emit_json(payload: Any) -> None:
+    """Strict JSON: what is not a finite number is null."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {str(k): plain(v) for k, v in value.items()}
+        if isinstance(value, list | tuple):
+            return [plain(v) for v in value]
+        if hasattr(value, "tolist"):
+            return plain(value.tolist())
+        if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
+            return None
+        return value
+
+    print(json.dumps(plain(payload), indent=1, allow_nan=False))
