@@ -3,7 +3,8 @@
 Parameters are drawn from the prior, data from the parameters, and the posterior of the data is sampled; the rank of the
 true value among the draws is then uniform if density, sampler and coordinates are all right (Talts, Betancourt, Simpson,
 Vehtari & Gelman 2018; Modrak et al. 2023 for adding the log likelihood). Quantities are symmetric in the components, so that
-labels do not matter. Writes ``reports/calibration.md`` and ``reports/calibration.png``.
+labels do not matter. Writes ``reports/calibration.md`` and ``reports/calibration.png``; the ranks of finished cells are
+kept in ``reports/benchmarks/results/calibration-<sampler>.npz``, so that an interrupted run goes on (``--fresh`` starts over).
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from bayesgmm.uncertainty.smc import smc_log_evidence
 from bayesgmm.uncertainty.target import Target
 
 REPORT = Path(__file__).resolve().parents[2] / "reports" / "calibration.md"
+RESULTS = REPORT.parent / "benchmarks" / "results"
 STRUCTURES = ("full", "tied", "diag", "spherical")
 QUANTITIES = ("log likelihood", "largest weight", "mixture mean", "mixture variance", "smallest log det")
 N_ROWS, N_RANKS = 25, 99
@@ -55,7 +57,16 @@ def by_nuts(target: Target, seed: int) -> np.ndarray:
         modes = [find_mode(target.density, start) for start in starts[np.argsort(-target.density.many(starts))[:3]]]
     modes.sort(key=lambda mode: -(mode.value + np.log(np.diag(mode.spread)).sum()))
     chains = [
-        Chain(target.density, modes[0], rng.standard_normal(target.density.size), 600, 250, int(rng.integers(2**63)), 0.9, "")
+        Chain(
+            target.density,
+            modes[0],
+            rng.standard_normal(target.density.size),
+            600,
+            250,
+            int(rng.integers(2**63)),
+            0.9,
+            "",
+        )
         for _ in range(2)
     ]
     points = np.concatenate([u for u, _ in run_chains(chains, 1, False)[0]])
@@ -128,63 +139,83 @@ def draw_ranks(ranks: dict[tuple[str, int, int], np.ndarray], path: Path) -> Non
     figure.savefig(path, dpi=110)
 
 
+class Kept:
+    """Ranks (n, Q) of finished cells, on disk."""
+
+    def __init__(self, sampler: str, n: int, fresh: bool) -> None:
+        self.path, self.n = RESULTS / f"calibration-{sampler}.npz", n
+        self.ranks: dict[str, np.ndarray] = {}
+        if self.path.exists() and not fresh:
+            with np.load(self.path, allow_pickle=False) as stored:
+                self.ranks = {name: stored[name].astype(int) for name in stored.files if len(stored[name]) == n}
+
+    def add(self, name: str, ranks: np.ndarray) -> None:
+        self.ranks[name] = ranks
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        np.savez_compressed(self.path, **{key: value.astype(np.uint8) for key, value in self.ranks.items()})
+
+
+def judged(name: tuple[str, int, int], ranks: np.ndarray, n_tests: int) -> tuple[str, float, int]:
+    """The table's row of one cell, its corrected p-value, and how many coverages are off."""
+    structure, k, d = name
+    p_values = [p_uniform(column) for column in ranks.T]
+    p = min(1.0, min(p_values) * n_tests)
+    shares, outside = [], 0
+    for mass in COVERAGES:
+        error = sqrt(mass * (1 - mass) / len(ranks))
+        # All quantities of a cell together have at most the error of one of them.
+        average = float(np.mean([coverage(column, mass) for column in ranks.T]))
+        outside += abs(average - mass) > 2 * error
+        shares.append(f"{average:.3f} ± {error:.3f}")
+    worst = f"{min(p_values):.3g} ({QUANTITIES[int(np.argmin(p_values))]})"
+    return f"| {structure} | {k} | {d} | {worst} | {p:.3g} | {' | '.join(shares)} |", p, outside
+
+
+def write_report(ranks: dict[tuple[str, int, int], np.ndarray], n: int, sampler: str) -> None:
+    """The page and its picture."""
+    n_tests = len(ranks) * len(QUANTITIES)
+    rows = [judged(name, values, n_tests) for name, values in ranks.items()]
+    smallest, outside = min(p for _, p, _ in rows), sum(off for _, _, off in rows)
+    everything = np.concatenate([r.ravel() for r in ranks.values()])
+    overall = kstest((everything + 0.5) / (N_RANKS + 1), "uniform").statistic
+    draw_ranks(ranks, REPORT.with_suffix(".png"))
+    lines = [
+        "# Simulation-based calibration",
+        "",
+        f"`python -m tests.benchmarks.calibration -n {n} --sampler {sampler}`, seeds fixed. {n} simulations in each of "
+        f"{len(ranks)} cells, {N_ROWS} rows, {N_RANKS} thinned draws, default priors; quantities: {', '.join(QUANTITIES)}.",
+        "",
+        f"Smallest p-value of uniformity after correction for {n_tests} tests (Bonferroni): **{smallest:.3g}**. "
+        f"Coverages more than two Monte Carlo standard errors off: **{outside} of {2 * len(ranks)}** "
+        f"(by chance alone up to {0.0455 * 2 * len(ranks):.1f} expected). "
+        f"Largest distance of all ranks together from uniform: {overall:.4f}.",
+        "",
+        "![ranks](calibration.png)",
+        "",
+        "| structure | K | D | smallest p (quantity) | corrected | coverage of 50% | coverage of 89% |",
+        "|---|---|---|---|---|---|---|",
+        *(row for row, _, _ in rows),
+        "",
+    ]
+    REPORT.write_text("\n".join(lines))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("-n", type=int, default=200, help="simulations per cell")
     parser.add_argument("--sampler", choices=sorted(SAMPLERS), default="nuts")
     parser.add_argument("--cores", type=int, default=2)
+    parser.add_argument("--fresh", action="store_true", help="forget the cells that an earlier run finished")
     options = parser.parse_args()
-    begun, ranks, lines = time.perf_counter(), {}, []
-    cells = list(product(STRUCTURES, (1, 2, 3), (1, 2, 3)))
-    n_tests = len(cells) * len(QUANTITIES)
-    smallest, outside = 1.0, 0
+    kept, ranks, begun = Kept(options.sampler, options.n, options.fresh), {}, time.perf_counter()
     with ProcessPoolExecutor(options.cores) as pool:
-        for structure, k, d in cells:
-            found = cell(structure, k, d, options.n, options.sampler, pool)
-            ranks[structure, k, d] = found
-            p_values = [p_uniform(column) for column in found.T]
-            p = min(1.0, min(p_values) * n_tests)
-            smallest = min(smallest, p)
-            shares = []
-            for mass in COVERAGES:
-                error = sqrt(mass * (1 - mass) / options.n)
-                each = [coverage(column, mass) for column in found.T]
-                # All quantities of a cell together have at least the error of one of them: they are dependent.
-                average = float(np.mean(each))
-                outside += abs(average - mass) > 2 * error
-                shares.append(f"{average:.3f} ± {error:.3f}")
-            lines.append(
-                f"| {structure} | {k} | {d} | {min(p_values):.3g} ({QUANTITIES[int(np.argmin(p_values))]}) | {p:.3g} | "
-                + " | ".join(shares) + " |"
-            )
-            print(lines[-1], f"{time.perf_counter() - begun:.0f} s", flush=True)
-    everything = np.concatenate([r.ravel() for r in ranks.values()])
-    overall = kstest((everything + 0.5) / (N_RANKS + 1), "uniform").statistic
-    REPORT.parent.mkdir(exist_ok=True)
-    draw_ranks(ranks, REPORT.with_suffix(".png"))
-    REPORT.write_text(
-        "\n".join(
-            [
-                "# Simulation-based calibration",
-                "",
-                f"`python -m tests.benchmarks.calibration -n {options.n} --sampler {options.sampler}`, seeds fixed, "
-                f"{time.perf_counter() - begun:.0f} s. {options.n} simulations in each of {len(cells)} cells, {N_ROWS} rows, "
-                f"{N_RANKS} thinned draws, default priors; quantities: {', '.join(QUANTITIES)}.",
-                "",
-                f"Smallest p-value of uniformity after correction for {n_tests} tests (Bonferroni): **{smallest:.3g}**. "
-                f"Coverages more than two Monte Carlo standard errors off: **{outside} of {2 * len(cells)}** "
-                f"(about {0.0455 * 2 * len(cells):.1f} expected by chance). "
-                f"Largest distance of all ranks together from uniform: {overall:.4f}.",
-                "",
-                "![ranks](calibration.png)",
-                "",
-                "| structure | K | D | smallest p (quantity) | corrected | coverage of 50% | coverage of 89% |",
-                "|---|---|---|---|---|---|---|",
-                *lines,
-                "",
-            ]
-        )
-    )
+        for structure, k, d in product(STRUCTURES, (1, 2, 3), (1, 2, 3)):
+            name = f"{structure}-{k}-{d}"
+            if name not in kept.ranks:
+                kept.add(name, cell(structure, k, d, options.n, options.sampler, pool))
+                print(name, f"{time.perf_counter() - begun:.0f} s", flush=True)
+            ranks[structure, k, d] = kept.ranks[name]
+    write_report(ranks, options.n, options.sampler)
     print(REPORT)
 
 
