@@ -64,9 +64,8 @@ html_theme_options = {
     "pygments_light_style": "a11y-high-contrast-light",
     "pygments_dark_style": "a11y-high-contrast-dark",
 }
-html_sidebars = {
-    page: [] for page in ("index", "quickstart", "statistics", "gallery", "report", "command-line", "limits")
-}
+# A list of pages at the side only where there is one to move along: the reference and the notebooks.
+html_sidebars = {page.stem: [] for page in HERE.glob("*.md") if page.stem not in ("api", "notebooks")}
 
 
 def copy_notebooks(app) -> None:

@@ -13,6 +13,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
@@ -82,7 +83,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_command_runs(command: str, folder: Path) -> None:
     # In the order of the pages: later commands read what earlier ones have written.
     path = os.pathsep.join([str(folder / "bin"), os.environ["PATH"]])
-    environment = {**os.environ, "PATH": path, "HOME": str(folder / "home"), "SHELL": "/bin/bash"}
+    # A home of its own, but not a cache of fonts of its own.
+    own = {"PATH": path, "HOME": str(folder / "home"), "SHELL": "/bin/bash", "MPLCONFIGDIR": matplotlib.get_configdir()}
+    environment = {**os.environ, **own}
     done = subprocess.run(
         ["bash", "-c", shorter(command)],
         cwd=folder,
