@@ -59,7 +59,9 @@ def report(data: Path, folder: Path, *more: str) -> dict:
 
 def stopped(data: Path, folder: Path, how: signal.Signals) -> tuple[int, str]:
     """Start a report and stop it as soon as its first model is done; the exit code and what it said."""
-    program = "from bayesgmm.cli import main; main()"
+    # A test run in the background may have been told to ignore interrupts, and its children with it.
+    heed = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    program = f"{heed}; from bayesgmm.cli import main; main()"
     command = [sys.executable, "-c", program, "report", str(data), "-o", str(folder), *OPTIONS]
     running = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     until = time.monotonic() + 120

@@ -18,7 +18,7 @@ from .score import score
 from .search import Plan, Pool
 from .starts import KINDS
 
-__all__ = ["fit_mixture", "fit_prepared"]
+__all__ = ["fit_mixture", "fit_prepared", "standardised_start"]
 
 Array = NDArray[np.float64]
 
@@ -115,19 +115,22 @@ def fit_prepared(
     init: str = "auto",
     moves: bool = True,
     reorder: bool = True,
+    standardised_starts: Sequence[Mixture] = (),
 ) -> EMFit:
     """As `fit_mixture`, on data already prepared; the caller limits the BLAS threads.
 
-    With ``reorder=False`` the components keep the order in which they were started.
+    With ``reorder=False`` the components keep the order in which they were started. ``standardised_starts`` are more starts, on
+    the scale of the prepared rows.
     """
     _check_size(prepared, n_components)
-    _check_options(n_starts, tol, max_iter, ridge, init, extra_starts)
+    starts = [*(standardised_start(mixture, prepared) for mixture in extra_starts), *standardised_starts]
+    _check_options(n_starts, tol, max_iter, ridge, init, starts)
     collinear = collinear_columns(prepared) if ridge < COLLINEAR else ()
     plan = Plan(tol, max_iter, ridge, singular=bool(collinear))
     if not moves or collinear:
         plan = plan.without_moves
     sources = Sources(
-        n_components, tuple(_own(mixture, prepared) for mixture in extra_starts),
+        n_components, tuple(_own(mixture, prepared.structure) for mixture in starts),
         None if isinstance(n_starts, str) else int(n_starts), init,
     )  # fmt: skip
     pool = searched(prepared.design, sources, plan, np.random.default_rng(random_state))
@@ -149,12 +152,17 @@ def _check_options(
         raise InputError(f"init={init!r} is unknown; choose auto or one of {', '.join(KINDS)}")
 
 
-def _own(mixture: Mixture, prepared: Prepared) -> Mixture:
-    """A mixture in data units, of this structure or one that it contains, as a standardised start."""
+def standardised_start(mixture: Mixture, prepared: Prepared) -> Mixture:
+    """A mixture in data units, of this structure or one that it contains, on the scale of the prepared rows."""
     dense = prepared.scaling.covariances_from_data(mixture.dense_covariances)
     means = prepared.scaling.means_from_data(mixture.means)
+    return Mixture.from_dense(prepared.structure, mixture.weights, means, dense)
+
+
+def _own(mixture: Mixture, structure: Structure) -> Mixture:
+    """A start of this structure from a mixture of it, or of one that it contains, on the same scale."""
     weights = np.maximum(mixture.weights, 1e-12)
-    return Mixture.from_dense(prepared.structure, weights / weights.sum(), means, dense)
+    return Mixture.from_dense(structure, weights / weights.sum(), mixture.means, mixture.dense_covariances)
 
 
 def _outcome(pool: Pool, best: int) -> str:

@@ -21,7 +21,7 @@ import numpy as np
 
 from ..mixture import COVARIANCE_TYPES, Mixture, Structure, single_threaded_blas, structure_named
 from ..tables import InputError
-from .fit import fit_prepared
+from .fit import fit_prepared, standardised_start
 from .moves import closest_merges, doubled, splits
 from .prepare import Prepared, prepare
 from .result import EMFit, Optimum
@@ -308,37 +308,41 @@ class _Work:
         if not neighbours:
             return None
         best = max(neighbours, key=lambda item: item[1].log_likelihood)
-        margin = 1e-10 * abs(best[1].log_likelihood)
-        behind = best[1].log_likelihood > fits[cell].log_likelihood + margin
+        behind = _is_better(best[1], fits[cell])
         return best if behind or fits[cell].outcome not in _SOUND else None
+
+    def _carried(self, mixture: Mixture, source: str, target: str) -> Mixture:
+        """A mixture on the scale of one structure's rows, on that of another's; not a digit changes where they are one."""
+        own, other = self.prepared[source], self.prepared[target]
+        if own.structure.common_scale == other.structure.common_scale:
+            return mixture
+        return standardised_start(mixture.in_data_units(own.scaling), other)
 
     def _from_below(self, fits: dict[Cell, EMFit], cell: Cell) -> list[Mixture]:
         starts = []
         for (k, name), fit in self._neighbours(fits, cell):
             if k == cell[0]:
-                starts.append(fit.mixture)
+                starts.append(self._carried(fit.standardised, name, cell[1]))
             elif k == cell[0] - 1:
-                halves = splits(fit.standardised)
-                starts += [half.in_data_units(self.prepared[name].scaling) for half in halves]
+                starts += splits(fit.standardised)
         return starts
 
     def _from_above(self, fits: dict[Cell, EMFit], cell: Cell) -> list[Mixture]:
         above = fits.get((cell[0] + 1, cell[1]))
         if above is None or above.outcome not in _SOUND:
             return []
-        fewer = closest_merges(above.standardised, _MERGES)
-        return [mixture.in_data_units(self.prepared[cell[1]].scaling) for mixture in fewer]
+        return closest_merges(above.standardised, _MERGES)
 
     def _refine(self, fits: dict[Cell, EMFit], cell: Cell, starts: list[Mixture], stage: int) -> None:
         """Try more starts for a cell, and keep the better fit."""
         if not starts or cell[0] == 1:
             return
         old = fits[cell]
-        options = {**self.options, "n_starts": 0, "extra_starts": starts, "moves": False}
+        options = {**self.options, "n_starts": 0, "standardised_starts": starts, "moves": False}
         new = fit_prepared(self.prepared[cell[1]], cell[0], random_state=self._rng(cell, stage), **options)
         tried = old.n_starts + new.n_starts
         same = abs(new.log_likelihood - old.log_likelihood) <= 1e-5 + 1e-7 * old.n_rows
-        if _rank(new) < _rank(old) or (_rank(new) == _rank(old) and new.log_likelihood > old.log_likelihood):
+        if _rank(new) < _rank(old) or (_rank(new) == _rank(old) and _is_better(new, old)):
             hits = new.n_hits + old.n_hits * same
             fits[cell] = replace(new, n_starts=tried, n_hits=hits, optima=_merged(new, old))
         else:
@@ -349,15 +353,20 @@ class _Work:
         found = self._ahead_of(fits, cell)
         if found is None:
             return
-        (k, _), fit = found
-        start = fit.mixture
+        (k, name), fit = found
+        start = self._carried(fit.standardised, name, cell[1])
         for _ in range(cell[0] - k):
             start = doubled(start)
-        options = {**self.options, "n_starts": 0, "extra_starts": (start,), "moves": False, "max_iter": 1}
+        options = {**self.options, "n_starts": 0, "standardised_starts": (start,), "moves": False, "max_iter": 1}
         new = fit_prepared(self.prepared[cell[1]], cell[0], random_state=self._rng(cell, 0), **options)
         outcome = "saddle" if cell[0] > k else "not converged"
         old = fits[cell]
         fits[cell] = replace(new, outcome=outcome, n_starts=old.n_starts, n_hits=0, optima=(*new.optima, *old.optima))
+
+
+def _is_better(fit: EMFit, other: EMFit) -> bool:
+    """Whether a log likelihood is higher by more than rounding."""
+    return fit.log_likelihood > other.log_likelihood + 1e-10 * abs(other.log_likelihood)
 
 
 def _rank(fit: EMFit) -> int:

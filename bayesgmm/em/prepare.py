@@ -11,7 +11,10 @@ from numpy.typing import NDArray
 from ..mixture import Design, Structure, run_parallel, structure_named
 from ..tables import InputError, Scaling, as_table
 
-__all__ = ["COLLINEAR", "Prepared", "checked_weight", "collinear_columns", "prepare", "prepare_values", "scaling_of"]
+__all__ = [
+    "COLLINEAR", "Prepared", "checked_rows", "checked_weight", "collinear_columns", "prepare", "prepare_values", "scaling_of",
+    "used_rows",
+]  # fmt: skip
 
 Array = NDArray[np.float64]
 
@@ -29,19 +32,18 @@ class Prepared:
     ----------
     columns : tuple of str
     design : Design
-        Of the standardised rows; rows of weight zero are left out.
+        Of the standardised rows (`Scaling.rows`); rows of weight zero are left out.
+    scaling : Scaling
+        From the units of the data to the scale of those rows.
     """
 
     columns: tuple[str, ...]
     design: Design
+    scaling: Scaling
 
     @property
     def structure(self) -> Structure:
         return self.design.structure
-
-    @property
-    def scaling(self) -> Scaling:
-        return self.design.scaling
 
     @property
     def log_jacobian(self) -> float:
@@ -92,15 +94,34 @@ def prepare(data: Any, structure: str | Structure, sample_weight: Any = None) ->
 
 def prepare_values(values: Array, columns: tuple[str, ...], structure: Structure, weight: Array | None) -> Prepared:
     """As `prepare`, from finite values (N, D) and checked weights (N,)."""
-    if weight is not None and (weight == 0).any():
-        kept = weight > 0
-        values, weight = values[kept], weight[kept]
+    values, weight = used_rows(values, weight)
     if len(values) < 2 or any(_is_constant(values[:, j]) for j in range(values.shape[1])):
         import pandas as pd
 
         as_table(pd.DataFrame(values, columns=list(columns)))  # raises the error that names the culprit
     scaling = scaling_of(values, structure.common_scale, weight)
-    return Prepared(columns, Design.of(values, structure, weight, scaling))
+    if len(values) <= _BLOCK:
+        return Prepared(columns, Design.of(scaling.rows(values), structure, weight), scaling)
+    return Prepared(columns, Design.of(values, structure, weight, scaling), scaling)
+
+
+def used_rows(values: Array, weight: Array | None) -> tuple[Array, Array | None]:
+    """Values (N, D) and weights (N,) without the rows of weight zero."""
+    if weight is None or weight.all():
+        return values, weight
+    return values[weight > 0], weight[weight > 0]
+
+
+def checked_rows(data: Any, sample_weight: Any = None) -> tuple[Array, Array | None]:
+    """Values (N, D) of data and weights (N,), checked, without the rows of weight zero; not standardised.
+
+    Raises
+    ------
+    InputError
+        The data or the weights are not fit for use.
+    """
+    values, _ = _table(data)
+    return used_rows(values, checked_weight(sample_weight, len(values)))
 
 
 def _is_constant(column: Array) -> bool:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ..mixture import Mixture
 from ..tables import Scaling
-from .prepare import prepare
+from .prepare import checked_rows
 from .standard_errors import StandardErrors, standard_errors
 
 __all__ = ["OUTCOMES", "EMFit", "Optimum"]
@@ -154,10 +154,9 @@ class EMFit:
         random_state: int | np.random.Generator | None = 0,
     ) -> StandardErrors:
         """Standard errors of weights, means and covariances, given the data of the fit (`standard_errors`)."""
-        design = prepare(data, self.mixture.structure, sample_weight).design
-        weight = design.row_weight if design.row_weight.size else None
+        values, weight = checked_rows(data, sample_weight)
         return standard_errors(
-            self.mixture, design.source, self.scaling, method, sample_weight=weight, n_boot=n_boot,
+            self.mixture, values, self.scaling, method, sample_weight=weight, n_boot=n_boot,
             random_state=random_state, columns=self.columns,
         )  # fmt: skip
 

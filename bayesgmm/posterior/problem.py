@@ -88,7 +88,7 @@ class Problem:
 
     def density(self, jacobian: bool = True) -> Density:
         """The log posterior density on the unconstrained scale; without ``jacobian`` see `Density.of`."""
-        values = self.scaling.standardise(self.table.values)
+        values = self.scaling.rows(self.table.values)
         design = Design.of(values, self.structure, self.row_weight)
         return Density.of(design, self.n_components, self.priors, jacobian)
 

@@ -34,6 +34,8 @@ PARETO_K_LIMIT = 0.7
 # A mode takes chains if its Laplace mass is at least this share of the best one's.
 _COMPETING = 0.02
 _MAX_OPTIMA = 8
+# Starts are rounded to multiples of 1 / this on the unconstrained scale, where that costs less than so many nats.
+_START_GRID, _ROUNDING_COST = 256.0, 10.0
 # Rows by whose density modes are told apart.
 _SIGNATURE_ROWS = 200
 
@@ -54,6 +56,12 @@ def _starting_mixtures(fit: EMFit) -> list[Mixture]:
     return [fit.mixture, *others]
 
 
+def _rounded(density: Density, point: Array) -> Array:
+    """A point to start from, rounded so that EM's last digits do not decide about the draws; not where that costs much."""
+    rounded = np.round(point * _START_GRID) / _START_GRID
+    return rounded if density(rounded)[0] > density(point)[0] - _ROUNDING_COST else point
+
+
 def _modes(problem: Problem, density: Density, starts: Sequence[Mixture]) -> tuple[Mode, ...]:
     """Distinct modes of the posterior near EM's optima, best Laplace mass first, those that compete with it.
 
@@ -66,7 +74,7 @@ def _modes(problem: Problem, density: Density, starts: Sequence[Mixture]) -> tup
     rows = problem.scaling.standardise(problem.table.values)
     rows = rows[np.linspace(0, len(rows) - 1, min(len(rows), _SIGNATURE_ROWS)).astype(int)]
     for mixture in starts:
-        point = density.start_at(mixture.standardised(problem.scaling))
+        point = _rounded(density, density.start_at(mixture.standardised(problem.scaling)))
         if not np.isfinite(density(point)[0]):
             continue
         mode = find_mode(density, point)
@@ -225,7 +233,8 @@ def sample_many(
     thin : int
         Keep every so many-th draw.
     finished : function of Problem.key and DataTree, optional
-        Called with each model as soon as all its chains have run to their end, while others still run.
+        Called with each model as soon as all its chains have run to their end, while others still run. After an interrupt
+        there is then nothing but what it was called with: KeyboardInterrupt is raised.
 
     The others are as in `sample_posterior`. Each model's numbers depend on ``random_seed`` and its own key alone, not on
     its company.
@@ -249,7 +258,7 @@ def sample_many(
         tree = _aligned_tree(requests[key], own, attrs | extras[key], log_likelihood)
         if predictive:
             _add_predictive(tree, requests[key].problem, seed)
-        if finished is not None and not own.interrupted:
+        if finished is not None:
             finished(key, tree)
         trees[key] = tree
 
@@ -276,6 +285,8 @@ def sample_many(
     results, interrupted = run_chains(
         every, settings.cores, progressbar, lambda key, done: conclude(key, gathered(done))
     )
+    if interrupted and finished is not None:
+        raise KeyboardInterrupt
     for i, key in enumerate(tasks):
         if key not in trees:
             conclude(key, gathered(results[i * chains : (i + 1) * chains], interrupted))

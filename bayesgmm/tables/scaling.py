@@ -14,6 +14,9 @@ from numpy.typing import ArrayLike
 
 from bayesgmm.tables.errors import InputError
 
+# The grid of `Scaling.rows`: 2^-30, or 2^-20 of the narrowest range of nine distinct values if that is finer.
+_GRID_ROWS, _GRID_DIGITS, _GRID_FINER, _GRID_COMPANY = 20_000, 30, 20, 8
+
 
 @dataclass(frozen=True, eq=False)
 class Scaling:
@@ -101,6 +104,20 @@ class Scaling:
         """Values (..., D) of the data on the standardised scale."""
         return (np.asarray(values) - self.location) / self.scale
 
+    def rows(self, values: ArrayLike) -> np.ndarray:
+        """Rows (N, D) of the data on the standardised scale, on a grid: what both paths estimate from.
+
+        A change of units or origin changes the last digits of standardised data, and chains and searches that begin with such
+        a difference end far apart. On the grid data and their shifted and rescaled copy are the same, digit for digit (but
+        for a value that lies within rounding of the middle of two grid points: about one in 50,000). The grid is 1e-9
+        standard deviations wide, and a millionth of where rows are densest if that is less. More than 20,000 rows stay as they
+        are, and so does what is not standardised.
+        """
+        standard = self.standardise(values)
+        if len(standard) > _GRID_ROWS or (not self.location.any() and (self.scale == 1).all()):
+            return standard
+        return np.column_stack([_on_grid(column) for column in standard.T])
+
     def restore(self, values: ArrayLike) -> np.ndarray:
         """Standardised values (..., D) in the units of the data: the inverse of :meth:`standardise`."""
         return np.asarray(values) * self.scale + self.location
@@ -127,6 +144,15 @@ class Scaling:
     def log_jacobian(self) -> float:
         """``-sum(log(scale))``: N times this plus a standardised log likelihood is that of the data."""
         return -float(np.log(self.scale).sum())
+
+
+def _on_grid(column: np.ndarray) -> np.ndarray:
+    """Values (N,) rounded to a multiple of a power of two."""
+    distinct = np.unique(column)
+    company = min(_GRID_COMPANY, len(distinct) - 1)
+    width = (distinct[company:] - distinct[: len(distinct) - company]).min() if company else 1.0
+    digits = max(_GRID_DIGITS, _GRID_FINER - int(np.floor(np.log2(width))))
+    return np.ldexp(np.round(np.ldexp(column, digits)), -digits)
 
 
 def _shares(sample_weight: ArrayLike, n_obs: int) -> np.ndarray:

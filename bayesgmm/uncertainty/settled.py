@@ -79,17 +79,12 @@ def sampled_until_settled(
     missing = [p for p in wanted if p.key not in found]
     settings |= {"em": em, "chains": chains, "random_seed": random_seed}
     if missing:
-        _uninterrupted(sample_many(missing, draws=draws, finished=first, **settings))
+        sample_many(missing, draws=draws, finished=first, **settings)
     again = [p for p in missing if _worth_more(diagnoses[p.key], posteriors[p.key])]
     if again:
-        _uninterrupted(sample_many(again, draws=_LONGER * draws, finished=second, **longer, **settings))
+        sample_many(again, draws=_LONGER * draws, finished=second, **longer, **settings)
     keys = [p.key for p in wanted]
     return {k: posteriors[k] for k in keys}, {k: diagnoses[k] for k in keys}, tuple(found)
-
-
-def _uninterrupted(trees: dict[str, xr.DataTree]) -> None:
-    if any(tree.attrs["interrupted"] for tree in trees.values()):
-        raise KeyboardInterrupt
 
 
 def _worth_more(diagnosis: Diagnosis, tree: xr.DataTree) -> bool:

@@ -47,7 +47,7 @@ class Target:
     @classmethod
     def of(cls, view: PosteriorView, priors: Priors) -> Target:
         """From what a tree of draws holds."""
-        values = view.scaling.standardise(view.values)
+        values = view.scaling.rows(view.values)
         density = Density.of(Design.of(values, view.draws.structure), view.n_components, priors)
         return cls(values, density, priors, len(values) * view.scaling.log_jacobian)
 

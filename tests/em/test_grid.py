@@ -109,3 +109,17 @@ def test_progress_goes_to_stderr_or_nowhere(capsys) -> None:
     assert silent.err == ""
     fit_grid(x, (1, 2), ("diag",), progressbar=True)
     assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("name", ["faithful", "galaxies"])
+def test_a_change_of_units_changes_nothing_but_the_jacobian(name) -> None:
+    """x -> 3.7 x + 1000: the same solutions, starts and hits, and a log likelihood that gains -N D log 3.7."""
+    df = load_dataset(name)
+    one, two = (fit_grid(x, range(1, 4), random_state=0, progressbar=False) for x in (df, df * 3.7 + 1000.0))
+    gain = df.size * np.log(3.7)
+    for cell, fit in one.fits.items():
+        other = two.fits[cell]
+        assert (other.n_starts, other.n_hits, other.outcome) == (fit.n_starts, fit.n_hits, fit.outcome)
+        np.testing.assert_allclose(other.standardised.means, fit.standardised.means, rtol=0, atol=1e-9)
+        for column, times in {"log_likelihood": 1, "aic": -2, "bic": -2, "icl": -2}.items():
+            assert getattr(other, column) == pytest.approx(getattr(fit, column) - times * gain, rel=0, abs=1e-6), column

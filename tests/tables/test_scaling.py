@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from bayesgmm.tables import InputError, Scaling
+from bayesgmm.tables import InputError, Scaling, read_table
 
 settled = st.floats(-1e3, 1e3, allow_subnormal=False).map(lambda x: round(x, 6))
 tables = hnp.arrays(np.float64, st.tuples(st.integers(2, 30), st.integers(1, 4)), elements=settled)
@@ -39,9 +39,7 @@ def test_round_trips(values, common):
     scaling = Scaling.of(values, common)
     slack = 1e-12 * (np.abs(values).max() + scaling.scale.max())
     np.testing.assert_allclose(scaling.restore(scaling.standardise(values)), values, rtol=0, atol=slack)
-    np.testing.assert_allclose(
-        scaling.means_to_data(scaling.means_from_data(values)), values, rtol=0, atol=slack
-    )
+    np.testing.assert_allclose(scaling.means_to_data(scaling.means_from_data(values)), values, rtol=0, atol=slack)
     covariances = np.stack([values.T @ values + np.eye(values.shape[1])] * 3)
     back = scaling.covariances_to_data(scaling.covariances_from_data(covariances))
     np.testing.assert_allclose(back, covariances, rtol=1e-13)
@@ -55,9 +53,7 @@ def test_a_change_of_units_changes_nothing_on_the_standardised_scale(values, uni
         return
     z = Scaling.of(values).standardise(values)
     np.testing.assert_allclose(Scaling.of(values * unit).standardise(values * unit), z, rtol=1e-9, atol=1e-9)
-    np.testing.assert_allclose(
-        Scaling.of(values + shift).standardise(values + shift), z, rtol=1e-6, atol=1e-6
-    )
+    np.testing.assert_allclose(Scaling.of(values + shift).standardise(values + shift), z, rtol=1e-6, atol=1e-6)
 
 
 @given(tables, st.data())
@@ -155,3 +151,31 @@ def test_location_and_scale_are_checked_and_read_only():
         Scaling(np.zeros(2), np.array([1.0, 0.0]))
     with pytest.raises(ValueError, match="read-only"):
         Scaling.identity(2).scale[0] = 3
+
+
+@pytest.mark.parametrize("name", ["faithful", "galaxies", "iris"])
+@pytest.mark.parametrize("common", [False, True])
+@pytest.mark.parametrize(("factor", "shift"), [(3.7, 1000.0), (0.0123, -5.0), (1e-9, 3e-8), (1e12, 7e13)])
+def test_rows_of_a_shifted_and_rescaled_copy_are_the_same_to_the_last_digit(name, common, factor, shift):
+    values = read_table(name).values
+    moved = values * factor + shift
+    rows = Scaling.of(values, common=common).rows(values)
+    np.testing.assert_array_equal(Scaling.of(moved, common=common).rows(moved), rows)
+    np.testing.assert_allclose(rows, Scaling.of(values, common=common).standardise(values), rtol=0, atol=2.0**-31)
+
+
+def test_the_grid_is_finer_where_rows_are_dense():
+    """A component a hundred-millionth as wide as the data keeps its shape."""
+    rng = np.random.default_rng(0)
+    values = np.concatenate([rng.normal(0, 1e-8, 500), rng.normal(1, 1, 500)])[:, None]
+    scaling = Scaling.of(values)
+    exact, rows = scaling.standardise(values)[:500], scaling.rows(values)[:500]
+    assert np.abs(rows - exact).max() < 1e-4 * exact.std()
+    assert len(np.unique(rows)) == 500
+
+
+def test_rows_that_are_many_or_not_standardised_are_as_they_are():
+    values = np.random.default_rng(0).normal(size=(20_001, 1)) * 3 + 1
+    scaling = Scaling.of(values)
+    np.testing.assert_array_equal(scaling.rows(values), scaling.standardise(values))
+    np.testing.assert_array_equal(Scaling.identity(1).rows(values[:10]), values[:10])

@@ -133,18 +133,30 @@ def test_probabilities_of_far_apart_evidences():
 
 
 def test_differences_survive_a_change_of_units():
-    """Factors that are powers of two change no digit of the standardised data: every difference stays as it is."""
+    """With x -> a x + b every log density of the data gains -N D log a, and nothing else changes: not the draws of a chain."""
     data = rows(3)
-    moved = data * 4.0
-    first = compare({"1": sampled(data, 1, "diag"), "2": sampled(data, 2, "diag")})
-    again = compare({"1": sampled(moved, 1, "diag"), "2": sampled(moved, 2, "diag")})
-    assert list(first.index) == list(again.index)
-    for column in ("elpd_diff", "elpd_diff_se", "p_loo", "weight", "p_k", "log_evidence_se"):
-        np.testing.assert_allclose(again[column], first[column], atol=1e-6, err_msg=column)
-    for column in ("elpd", "log_likelihood", "log_evidence", "bic"):
-        gaps = (again[column] - first[column]).to_numpy()
-        np.testing.assert_allclose(gaps - gaps[0], 0.0, atol=1e-6, err_msg=column)
-    assert (again["log_evidence"] - first["log_evidence"]).to_numpy() == pytest.approx(-240 * np.log(4), abs=1e-6)
+    shapes = ((1, "diag"), (2, "diag"))
+    posts = {str(k): sampled(data, k, s) for k, s in shapes}
+    first = compare(posts)
+    for factor, shift in ((3.7, 1000.0), (0.0123, -5.0)):
+        moved = {str(k): sampled(data * factor + shift, k, s) for k, s in shapes}
+        for name, post in moved.items():
+            u = post["unconstrained_posterior"]["u"].values
+            np.testing.assert_array_equal(u, posts[name]["unconstrained_posterior"]["u"].values)
+        again = compare(moved)
+        assert list(first.index) == list(again.index)
+        for column in ("elpd_diff", "elpd_diff_se", "elpd_se", "p_loo", "weight", "p_k", "log_evidence_se"):
+            np.testing.assert_allclose(again[column], first[column], rtol=0, atol=1e-6, err_msg=column)
+        for column, times in {
+            "elpd": 1,
+            "log_likelihood": 1,
+            "log_evidence": 1,
+            "aic": -2,
+            "bic": -2,
+            "icl": -2,
+        }.items():
+            change = again[column] - first[column] + times * data.size * np.log(factor)
+            np.testing.assert_allclose(change, 0.0, rtol=0, atol=1e-6, err_msg=column)
 
 
 def test_different_data_are_refused(posts):
