@@ -87,6 +87,20 @@ class Mixture:
         """Largest weight first, ties by the first coordinate of the mean. For a single mixture."""
         return np.lexsort((self.means[:, 0], -self.weights))
 
+    def rounded(self) -> Mixture:
+        """Without the last digits, which a change of units may have changed: for ties that are to be broken the same way.
+
+        For a single mixture on the standardised scale: to 2^-30, covariances relative to the smallest variance.
+        """
+        dense = self.dense_covariances
+        smallest = np.diagonal(dense, axis1=-2, axis2=-1).min()
+        if not 0 < smallest < np.inf:
+            return self
+        unit = 2.0**-30
+        own = unit * 2.0 ** np.floor(np.log2(smallest))
+        weights, means = (np.round(part / unit) * unit for part in (self.weights, self.means))
+        return Mixture.from_dense(self.structure, weights, means, np.round(dense / own) * own)
+
     def standardised(self, scaling: Scaling) -> Mixture:
         """The same mixture of standardised data."""
         dense = scaling.covariances_from_data(self.dense_covariances)

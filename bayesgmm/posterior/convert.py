@@ -54,7 +54,7 @@ def log_prior(draws: Mixture, scaling: Scaling, priors: Priors) -> dict[str, Arr
     from scipy.special import gammaln, xlogy
 
     k, d = draws.n_components, draws.n_features
-    standard = draws.standardised(scaling)
+    standard, priors = draws.standardised(scaling), priors.on_scale_of(scaling)
     a = priors.weight_concentration
     location, spread = priors.mean_vectors(d)
     result = {
@@ -101,6 +101,7 @@ def to_datatree(
     em: Mixture,
     attrs: dict[str, Any],
     log_likelihood: bool | None = None,
+    row_weight: Array | None = None,
 ) -> xr.DataTree:
     """Assemble the tree.
 
@@ -115,6 +116,8 @@ def to_datatree(
         The EM optimum in data units that served as pivot; kept in `constant_data`.
     log_likelihood : bool, optional
         Keep the pointwise log likelihood; by default if draws x rows do not exceed `MAX_LOG_LIKELIHOOD`.
+    row_weight : (N,), optional
+        Case weights; kept as ``sample_weight`` in `constant_data`.
     """
     import xarray as xr
 
@@ -168,6 +171,8 @@ def to_datatree(
             coords={**axes, "coordinate": np.arange(unconstrained.shape[-1])},
         ),
     }
+    if row_weight is not None:
+        groups["constant_data"] = groups["constant_data"].assign_coords(obs).assign(sample_weight=("obs_id", row_weight))
     keep = chains * n_draws * table.n_obs <= MAX_LOG_LIKELIHOOD if log_likelihood is None else log_likelihood
     everything = {
         "inference_library": "bayesgmm",
@@ -221,6 +226,8 @@ class PosteriorView:
     n_chains, n_draws : int
     unconstrained : (S, P)
         As sampled: labels not aligned, standardised scale.
+    row_weight : (N,)
+        Case weights; ones where none were given.
     """
 
     draws: Mixture
@@ -232,6 +239,7 @@ class PosteriorView:
     n_chains: int
     n_draws: int
     unconstrained: Array
+    row_weight: Array
 
     @property
     def n_components(self) -> int:
@@ -261,18 +269,21 @@ def view_of(post: xr.DataTree) -> PosteriorView:
     unconstrained = np.empty((chains * n_draws, 0))
     if "unconstrained_posterior" in post.children:
         unconstrained = post["unconstrained_posterior"].dataset["u"].values.reshape(chains * n_draws, -1)
+    values = np.ascontiguousarray(observed["x"].values, dtype=float)
+    weight = constant["sample_weight"].values if "sample_weight" in constant else np.ones(len(values))
     return PosteriorView(
         Mixture.from_dense(structure, flat("weights"), flat("means"), flat("covariances")),
         Mixture.from_dense(
             structure, constant["em_weights"].values, constant["em_means"].values, constant["em_covariances"].values
         ),
-        np.ascontiguousarray(observed["x"].values, dtype=float),
+        values,
         observed["obs_id"].values,
         tuple(str(c) for c in observed["feature"].values),
         Scaling(constant["location"].values, constant["scale"].values),
         chains,
         n_draws,
         unconstrained,
+        weight,
     )
 
 

@@ -59,7 +59,8 @@ def build_model(
     pymc.Model
         Free variables ``weights`` (cluster), ``standard_means`` (cluster, feature), ``standard_scales`` or
         ``standard_variances``, with correlations ``partial_shares`` (... , pair), and with a hyperprior
-        ``scale_rate``. Deterministic ``means`` (cluster, feature) and ``covariances`` (cluster, feature,
+        ``scale_rate``. Standard means are those of standardised data, and with priors in the units of the data those of
+        centred data. Deterministic ``means`` (cluster, feature) and ``covariances`` (cluster, feature,
         feature_bis), in the units of the data. Data ``observed`` and observed ``x``, both (obs_id, feature).
 
     Raises
@@ -71,7 +72,7 @@ def build_model(
     import pymc as pm
 
     problem = Problem.of(data, n_components, covariance_type, priors, sample_weight)
-    structure, priors, table = problem.structure, problem.priors, problem.table
+    structure, priors, table = problem.structure, problem.own_priors, problem.table
     k = problem.n_components
     location, spread = priors.mean_vectors(table.n_features)
     with pm.Model(coords=_coords(table, k)) as model:

@@ -11,14 +11,14 @@ which is all the compiled log density has to know: log-normal, half-normal and i
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from math import inf, isfinite, lgamma, log, pi
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..tables import InputError
+from ..tables import InputError, Scaling
 
 __all__ = ["HalfNormalScale", "InverseGammaScale", "LogNormalScale", "Priors", "ScalePrior"]
 
@@ -253,6 +253,16 @@ class Priors:
             return cls(**values)
         except TypeError as error:
             raise InputError(f"priors {dict(described)!r}: a value is of the wrong type ({error})") from None
+
+    def on_scale_of(self, scaling: Scaling) -> Priors:
+        """The same priors, stated on the scale to which ``scaling`` brings the data.
+
+        Priors in the units of the data go with a scaling that only centres: it keeps all digits of data far from zero.
+        """
+        if self.units == "standardised":
+            return self
+        location, _ = self.mean_vectors(scaling.location.size)
+        return replace(self, mean_location=tuple((location - scaling.location).tolist()), units="standardised")
 
     def describe(self) -> dict[str, Any]:
         """As a dictionary of plain values, for provenance."""

@@ -29,7 +29,8 @@ class Problem:
     n_components : int
     priors : Priors
     scaling : Scaling
-        From the units of the data to the scale on which the priors are stated.
+        From the units of the data to the scale on which everything is computed: standardised, or only centred where the
+        priors are in the units of the data.
     row_weight : (N,) or None
     """
 
@@ -70,15 +71,13 @@ class Problem:
         # Scaling.of checks the weights' length, sign and finiteness.
         scaling = Scaling.of(table.values, common=common, sample_weight=weight)
         if priors.units == "data":
-            scaling = Scaling.identity(table.n_features)
+            scaling = Scaling(scaling.location, np.ones(table.n_features))
         priors.mean_vectors(table.n_features)
         if isinstance(n_components, bool) or not isinstance(n_components, int | np.integer) or n_components < 1:
             raise InputError(f"n_components={n_components!r}: give a whole number, at least 1")
         rows = table.n_obs if weight is None else int(np.count_nonzero(weight))
         if n_components > rows:
-            raise InputError(
-                f"n_components={n_components} is more than the {rows} rows of data: give {rows} or fewer"
-            )
+            raise InputError(f"n_components={n_components} is more than the {rows} rows of data: give {rows} or fewer")
         return cls(table, structure, int(n_components), priors, scaling, weight)
 
     @property
@@ -86,11 +85,16 @@ class Problem:
         """Short name of the model, such as "2 full"."""
         return f"{self.n_components} {self.structure.name}"
 
+    @property
+    def own_priors(self) -> Priors:
+        """The priors on the scale of ``scaling``, where everything is computed."""
+        return self.priors.on_scale_of(self.scaling)
+
     def density(self, jacobian: bool = True) -> Density:
         """The log posterior density on the unconstrained scale; without ``jacobian`` see `Density.of`."""
         values = self.scaling.rows(self.table.values)
         design = Design.of(values, self.structure, self.row_weight)
-        return Density.of(design, self.n_components, self.priors, jacobian)
+        return Density.of(design, self.n_components, self.own_priors, jacobian)
 
     def check_fit(self, mixture: Mixture) -> None:
         """Refuse an EM fit of another model.

@@ -164,10 +164,10 @@ def _aligned_tree(request: _Request, drawn: Draws, attrs: dict[str, Any], log_li
     problem, c = request.problem, request.density.coordinates
     flat = drawn.unconstrained.reshape(-1, drawn.unconstrained.shape[-1])
     standard = c.mixture(flat)
-    values = problem.scaling.standardise(problem.table.values)
+    values = problem.scaling.rows(problem.table.values)
     # The pivot is the mode, whose labels are EM's; where EM has emptied a component the mode still has it.
     order = request.em.canonical_order()
-    pivot = request.em.reordered(order).standardised(problem.scaling)
+    pivot = request.em.reordered(order).standardised(problem.scaling).rounded()
     if problem.table.n_obs and not np.all(np.isfinite(responsibilities(pivot, values[:1])[0])):
         pivot = c.mixture(request.modes[0].point)
     alignment = align_labels(standard, values, pivot)
@@ -194,6 +194,7 @@ def _aligned_tree(request: _Request, drawn: Draws, attrs: dict[str, Any], log_li
         em=request.em.reordered(order),
         attrs=attrs,
         log_likelihood=log_likelihood,
+        row_weight=problem.row_weight,
     )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from math import sqrt
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +14,7 @@ from ..mixture import log_density
 from ..posterior.convert import PosteriorView, priors_of, view_of
 from ..progress import progress_display
 from .evidence import LogEvidence, log_evidence
-from .loo import leave_one_out
+from .loo import leave_one_out, total
 from .modes import Modes, separate_modes
 from .stacking import stacking_weights
 from .target import Target
@@ -45,6 +44,7 @@ class _Model:
     covariance_type: str
     criteria: tuple[float, float, float, float]
     elpd_rows: Array
+    row_weight: Array
     p_loo: float
     n_high_k: int
     n_refitted: int
@@ -109,8 +109,9 @@ def compare(
     prior = _prior(models, prior_k)
     log_z = np.array([np.nan if m.evidence is None else m.evidence.value for m in models.values()])
     p_k = model_probabilities(log_z, prior)
-    weights = stacking_weights(np.stack([m.elpd_rows for m in models.values()], axis=1))
-    best = max(models.values(), key=lambda m: m.elpd_rows.sum())
+    row_weight = next(iter(models.values())).row_weight
+    weights = stacking_weights(np.stack([m.elpd_rows for m in models.values()], axis=1), row_weight)
+    best = max(models.values(), key=lambda m: total(m.elpd_rows, row_weight)[0])
     rows = {
         name: _row(m, best, weight, p)
         for (name, m), weight, p in zip(models.items(), weights.tolist(), p_k.tolist(), strict=True)
@@ -133,11 +134,21 @@ def _check_same_data(posts: Mapping[str, xr.DataTree]) -> None:
         raise ValueError("there is nothing to compare: give at least one sampled model, as {'2': post2, '3': post3}")
     prints = {name: post.attrs.get("data_fingerprint") for name, post in posts.items()}
     first = next(iter(prints))
+    weights = {name: post["constant_data"].dataset.get("sample_weight") for name, post in posts.items()}
     for name, value in prints.items():
         if value != prints[first]:
             raise ValueError(
                 f"models {first!r} and {name!r} are of different data and cannot be compared: sample both on one table"
             )
+        if not _same(weights[name], weights[first]):
+            raise ValueError(
+                f"models {first!r} and {name!r} have different case weights and cannot be compared: sample both with one "
+                "sample_weight"
+            )
+
+
+def _same(a: xr.DataArray | None, b: xr.DataArray | None) -> bool:
+    return (a is None) == (b is None) and (a is None or b is None or bool((a.values == b.values).all()))
 
 
 def _assess(post: xr.DataTree, grid: Grid | None, evidence: bool, refit: bool, seed: int) -> _Model:
@@ -159,6 +170,7 @@ def _assess(post: xr.DataTree, grid: Grid | None, evidence: bool, refit: bool, s
         view.draws.structure.name,
         _criteria(view, grid),
         elpd_rows,
+        view.row_weight,
         p_loo,
         n_high_k,
         n_refitted,
@@ -175,25 +187,22 @@ def _criteria(view: PosteriorView, grid: Grid | None) -> tuple[float, float, flo
         fit = grid.fits[cell]
         return fit.log_likelihood, fit.aic, fit.bic, fit.icl
     standard = view.em.standardised(view.scaling)
-    values = view.scaling.standardise(view.values)
-    n_rows, n_parameters = len(values), view.em.n_parameters
-    log_likelihood = float(log_density(standard, values).sum()) + n_rows * view.scaling.log_jacobian
+    values, weight = view.scaling.standardise(view.values), view.row_weight
+    n_rows, n_parameters = float(weight.sum()), view.em.n_parameters
+    log_likelihood = float(weight @ log_density(standard, values)) + n_rows * view.scaling.log_jacobian
     b = bic(log_likelihood, n_parameters, n_rows)
-    return log_likelihood, aic(log_likelihood, n_parameters), b, icl(b, classification_terms(standard, values)[0])
+    terms = classification_terms(standard, values, weight)
+    return log_likelihood, aic(log_likelihood, n_parameters), b, icl(b, terms[0])
 
 
 def _row(model: _Model, best: _Model, weight: float, p_k: float) -> tuple[Any, ...]:
-    n_rows = len(model.elpd_rows)
-    difference = model.elpd_rows - best.elpd_rows
     z = model.evidence
     return (
         model.n_components,
         model.covariance_type,
         *model.criteria,
-        float(model.elpd_rows.sum()),
-        sqrt(n_rows) * float(model.elpd_rows.std(ddof=1)),
-        float(difference.sum()),
-        sqrt(n_rows) * float(difference.std(ddof=1)),
+        *total(model.elpd_rows, model.row_weight),
+        *total(model.elpd_rows - best.elpd_rows, model.row_weight),
         model.p_loo,
         model.n_high_k,
         model.n_refitted,
@@ -243,7 +252,9 @@ def _notes(models: dict[str, _Model]) -> list[str]:
             notes.append(f"{name}: {m.diagnosis.verdict} ({m.diagnosis.evidence}); {m.diagnosis.remedy}")
         if m.modes is not None:
             shares = ", ".join(f"{w:.2f}" for w in m.modes.weights)
-            notes.append(f"{name}: {len(m.modes.chains)} modes, stacked with weights {shares}; elpd is of their mixture")
+            notes.append(
+                f"{name}: {len(m.modes.chains)} modes, stacked with weights {shares}; elpd is of their mixture"
+            )
         if m.n_high_k > m.n_refitted:
             notes.append(f"{name}: {m.n_high_k - m.n_refitted} rows with Pareto k > 0.7 were not refitted")
     return notes
@@ -282,7 +293,9 @@ def _why(groups: dict[str, list[str]], has_evidence: bool) -> str:
     reasons = []
     measured = "BIC and the evidence measure" if has_evidence else "BIC measures"
     if together["ELPD"] != together["BIC"] or (has_evidence and together["the evidence"] != together["ELPD"]):
-        reasons.append(f"ELPD measures prediction of new rows, {measured} the whole model and charge for every parameter")
+        reasons.append(
+            f"ELPD measures prediction of new rows, {measured} the whole model and charge for every parameter"
+        )
     if together["ICL"] != together["BIC"]:
         reasons.append("ICL wants clusters that do not overlap")
     if together["AIC"] != together["BIC"] and not reasons:

@@ -13,9 +13,10 @@ from math import sqrt
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import logsumexp
 
 from ..mixture import draw_responsibilities
-from ..posterior.convert import PosteriorView
+from ..posterior.convert import PosteriorView, pointwise_log_likelihood
 from ..posterior.density import Density
 from .psis import psis_loo
 from .smc import anneal
@@ -38,6 +39,8 @@ _BLOCK_BYTES = 2**26
 class Loo:
     """Leave-one-out results.
 
+    A row of case weight w counts w times, and one of its copies is left out (all of it, where w is below one).
+
     Attributes
     ----------
     elpd_rows : (N,)
@@ -49,6 +52,7 @@ class Loo:
     refitted : (R,) int
         Rows that were refitted.
     reff : float
+    row_weight : (N,)
     """
 
     elpd_rows: Array
@@ -56,19 +60,27 @@ class Loo:
     pareto_k: Array
     refitted: NDArray[np.intp]
     reff: float
+    row_weight: Array
 
     @property
     def elpd(self) -> float:
-        return float(self.elpd_rows.sum())
+        return total(self.elpd_rows, self.row_weight)[0]
 
     @property
     def se(self) -> float:
-        return sqrt(len(self.elpd_rows)) * float(self.elpd_rows.std(ddof=1))
+        return total(self.elpd_rows, self.row_weight)[1]
 
     @property
     def n_high_k(self) -> int:
         """Rows with Pareto k above 0.7, refitted or not."""
         return int(np.sum(self.pareto_k > MAX_K))
+
+
+def total(values: Array, row_weight: Array) -> tuple[float, float]:
+    """Sum over rows (N,) that count ``row_weight`` (N,) times, and its standard error."""
+    n = float(row_weight.sum())
+    mean = float(row_weight @ values) / n
+    return n * mean, sqrt(n * float(row_weight @ (values - mean) ** 2) / max(n - 1, 1e-12))
 
 
 def of_chains(view: PosteriorView, chains: list[int]) -> PosteriorView:
@@ -103,14 +115,17 @@ def leave_one_out(view: PosteriorView, target: Target | None, random_seed: int =
     n_rows = len(view.values)
     reff = relative_efficiency(view)
     elpd, lppd, shape = np.empty((3, n_rows))
+    weight = view.row_weight
+    left_out = np.minimum(weight, 1.0)
     for block in draw_responsibilities(view.draws, view.values, _BLOCK_BYTES):
-        elpd[block.rows], lppd[block.rows], shape[block.rows] = psis_loo(block.log_density, reff)
+        own = block.rows
+        elpd[own], lppd[own], shape[own] = psis_loo(block.log_density, reff, left_out[own])
     refitted = np.empty(0, dtype=np.intp)
     if target is not None and n_rows <= MAX_ROWS_TO_REFIT:
         worst = np.argsort(-np.where(np.isnan(shape), np.inf, shape), kind="stable")[:MAX_REFITS]
         refitted = np.sort(worst[~(shape[worst] <= MAX_K)])
         elpd[refitted] = _refit(target, view, refitted, random_seed)
-    return Loo(elpd, float((lppd - elpd).sum()), shape, refitted, reff)
+    return Loo(elpd, float(weight @ (lppd - elpd)), shape, refitted, reff, weight)
 
 
 def _refit(target: Target, view: PosteriorView, rows: NDArray[np.intp], random_seed: int) -> Array:
@@ -129,12 +144,17 @@ def _refit(target: Target, view: PosteriorView, rows: NDArray[np.intp], random_s
         move_components(density, cloud, 1, rng)
         return acceptance
 
-    start = np.ones(len(target.values))
-    jacobian = target.log_jacobian / len(target.values)
+    start = target.row_weight
+    jacobian = view.scaling.log_jacobian
     densities = []
     for row in rows:
         stop = start.copy()
-        stop[row] = 0.0
+        stop[row] = max(start[row] - 1.0, 0.0)
         rng = np.random.default_rng([random_seed, int(row)])
-        densities.append(jacobian - anneal(target, points, start, stop, move, rng).log_ratio)
+        without = anneal(target, points, start, stop, move, rng)
+        if start[row] >= 1.0:
+            densities.append(jacobian - without.log_ratio)
+        else:
+            own = pointwise_log_likelihood(target.mixtures(without.points), target.values[[row]])[:, 0]
+            densities.append(jacobian + float(logsumexp(own)) - np.log(len(own)))
     return np.array(densities)

@@ -61,13 +61,13 @@ def _log_sum_exp(x):
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _loo_rows(log_likelihood, n_tail, elpd, lppd, shape):
+def _loo_rows(log_likelihood, left_out, n_tail, elpd, lppd, shape):
     """For rows of log_likelihood (B, S): elpd, log pointwise predictive density and Pareto k, each (B,)."""
     n_draws = log_likelihood.shape[1]
     for row in range(log_likelihood.shape[0]):
         ll = log_likelihood[row]
         lppd[row] = _log_sum_exp(ll) - math.log(n_draws)
-        ratio = ll.min() - ll
+        ratio = left_out[row] * (ll.min() - ll)
         if not np.ptp(ratio) > 1e-12:
             # All draws say the same of this row: leaving it out changes nothing.
             elpd[row] = lppd[row]
@@ -94,7 +94,7 @@ def _loo_rows(log_likelihood, n_tail, elpd, lppd, shape):
         elpd[row] = _log_sum_exp(ratio + ll) - _log_sum_exp(ratio)
 
 
-def psis_loo(log_likelihood: Array, reff: float = 1.0) -> tuple[Array, Array, Array]:
+def psis_loo(log_likelihood: Array, reff: float = 1.0, left_out: Array | None = None) -> tuple[Array, Array, Array]:
     """Leave-one-out densities of rows from the draws' pointwise log likelihood.
 
     Parameters
@@ -102,6 +102,8 @@ def psis_loo(log_likelihood: Array, reff: float = 1.0) -> tuple[Array, Array, Ar
     log_likelihood : (S, B)
     reff : float
         Effective draws per draw.
+    left_out : (B,), optional
+        How much of each row's likelihood is left out, as a power; 1 by default.
 
     Returns
     -------
@@ -109,10 +111,11 @@ def psis_loo(log_likelihood: Array, reff: float = 1.0) -> tuple[Array, Array, Ar
     """
     rows = np.ascontiguousarray(log_likelihood.T)
     elpd, lppd, shape = np.empty((3, len(rows)))
+    power = np.ones(len(rows)) if left_out is None else np.ascontiguousarray(left_out, dtype=float)
     n_tail = tail_length(rows.shape[1], min(reff, 1.0))
 
     def over(part: slice) -> None:
-        _loo_rows(rows[part], n_tail, elpd[part], lppd[part], shape[part])
+        _loo_rows(rows[part], power[part], n_tail, elpd[part], lppd[part], shape[part])
 
     run_parallel(over, [slice(a, a + _ROWS) for a in range(0, len(rows), _ROWS)])
     return elpd, lppd, shape

@@ -131,7 +131,7 @@ def smc_log_evidence(
     points : (repeats * particles, P)
         Posterior draws, spread over all labellings.
     """
-    n_rows = len(target.values)
+    full = target.row_weight
 
     def move(density: Density, points: Array, rng: np.random.Generator) -> float:
         return move_components(density, points, sweeps, rng)
@@ -140,7 +140,7 @@ def smc_log_evidence(
     for seed in np.random.SeedSequence(random_seed).spawn(repeats):
         rng = np.random.default_rng(seed)
         start = prior_draws(target.coordinates, target.priors, particles, rng)
-        run = anneal(target, start, np.zeros(n_rows), np.ones(n_rows), move, rng)
+        run = anneal(target, start, np.zeros_like(full), full, move, rng)
         values.append(run.log_ratio)
         clouds.append(run.points)
     return np.array(values), np.concatenate(clouds)

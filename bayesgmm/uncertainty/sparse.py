@@ -177,7 +177,7 @@ def _arguments(problem: Problem, concentration: float, prior: Array) -> tuple[An
     ks = range(1, len(prior))
     coefficients = np.array([[0.0] * 5, *(scale.coefficients(k, d) for k in ks)])
     distributions = np.stack([np.zeros((2, _GRID)), *(_log_scale_distribution(unit, k, d) for k in ks)])
-    location, spread = problem.priors.mean_vectors(d)
+    location, spread = problem.own_priors.mean_vectors(d)
     with np.errstate(divide="ignore"):
         log_prior = np.log(prior)
     return (

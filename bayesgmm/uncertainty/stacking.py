@@ -19,7 +19,7 @@ def log_mixture(elpd_rows: Array, weights: Array) -> Array:
         return logsumexp(elpd_rows + np.log(weights), axis=1)
 
 
-def stacking_weights(elpd_rows: Array) -> Array:
+def stacking_weights(elpd_rows: Array, row_weight: Array | None = None) -> Array:
     """Weights (M,) that maximise the sum over rows of the log of the weighted mean density.
 
     Parameters
@@ -27,6 +27,8 @@ def stacking_weights(elpd_rows: Array) -> Array:
     elpd_rows : (N, M)
         Log predictive density of each row under each model. The row's largest is subtracted before anything is
         exponentiated: densities below 1e-308 would otherwise all be zero and the weights equal.
+    row_weight : (N,), optional
+        Case weights of the rows.
 
     Notes
     -----
@@ -35,7 +37,8 @@ def stacking_weights(elpd_rows: Array) -> Array:
     """
     from scipy.optimize import minimize
 
-    n_models = elpd_rows.shape[1]
+    n_rows, n_models = elpd_rows.shape
+    share = np.full(n_rows, 1.0 / n_rows) if row_weight is None else row_weight / row_weight.sum()
     density = np.exp(elpd_rows - elpd_rows.max(axis=1, keepdims=True))
     weights = np.full(n_models, 1.0 / n_models)
     if n_models == 1:
@@ -43,7 +46,7 @@ def stacking_weights(elpd_rows: Array) -> Array:
 
     def negative(w: Array) -> tuple[float, Array]:
         mixed = np.maximum(density @ w, 1e-300)
-        return -float(np.log(mixed).mean()), -(density / mixed[:, None]).mean(0)
+        return -float(share @ np.log(mixed)), -share @ (density / mixed[:, None])
 
     found = minimize(
         negative,

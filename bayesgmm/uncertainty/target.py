@@ -33,8 +33,9 @@ class Target:
     values : (N, D)
         Standardised.
     density : Density
-        Of the standardised data, all rows with weight one.
+        Of the standardised data, with their case weights.
     priors : Priors
+        On the scale of ``values``.
     log_jacobian : float
         What is added to the log likelihood of standardised data for that of the data as given.
     """
@@ -47,9 +48,10 @@ class Target:
     @classmethod
     def of(cls, view: PosteriorView, priors: Priors) -> Target:
         """From what a tree of draws holds."""
-        values = view.scaling.rows(view.values)
-        density = Density.of(Design.of(values, view.draws.structure), view.n_components, priors)
-        return cls(values, density, priors, len(values) * view.scaling.log_jacobian)
+        values, priors = view.scaling.rows(view.values), priors.on_scale_of(view.scaling)
+        weight = None if (view.row_weight == 1).all() else view.row_weight
+        density = Density.of(Design.of(values, view.draws.structure, weight), view.n_components, priors)
+        return cls(values, density, priors, float(view.row_weight.sum()) * view.scaling.log_jacobian)
 
     @classmethod
     def of_tree(cls, post: xr.DataTree) -> tuple[Target, PosteriorView]:
@@ -75,6 +77,12 @@ class Target:
         return self.density.coordinates
 
     @property
+    def row_weight(self) -> Array:
+        """Case weights (N,)."""
+        own = self.density.design.row_weight
+        return own if own.size else np.ones(len(self.values))
+
+    @property
     def n_components(self) -> int:
         return self.coordinates.n_components
 
@@ -97,7 +105,7 @@ class Target:
         One pass of Stephens' assignment with the pivot's responsibilities held fixed, so that the answer for a point
         depends on nothing but the point: the points that keep their labels are one of K! congruent regions.
         """
-        return align_labels(self.mixtures(points), self.values, pivot, max_iter=1).order
+        return align_labels(self.mixtures(points), self.values, pivot.rounded(), max_iter=1).order
 
 
 def permuted(coordinates: Coordinates, points: Array, order: NDArray[np.intp]) -> Array:

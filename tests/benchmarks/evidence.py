@@ -40,7 +40,7 @@ def read(name: str) -> pd.DataFrame:
 def target_of(y: pd.DataFrame, k: int) -> Target:
     problem = Problem.of(y, k, "full", Priors.richardson_green(y))
     values = problem.scaling.standardise(y.to_numpy())
-    return Target(values, problem.density(), problem.priors, len(y) * problem.scaling.log_jacobian)
+    return Target(values, problem.density(), problem.own_priors, len(y) * problem.scaling.log_jacobian)
 
 
 def evidence_table(published: dict[str, dict[str, float]]) -> list[str]:

@@ -28,6 +28,19 @@ def _rate(row: dict[str, Any], what: Any = min, with_compilation: bool = False) 
     return float(what(row["ess"])) / (row["whole" if with_compilation else "sampling"])
 
 
+def _without_result(engine: str, row: dict[str, Any], ours: dict[str, Any]) -> str:
+    """Why an engine has no row; where time ran out, what it can have reached at most."""
+    text = f"{engine} was left out: {row['skipped']}."
+    if "at_most" not in row or "ess" not in ours:
+        return text
+    times = _rate(ours) / row["at_most"]
+    return (
+        f"{text} Had every one of its draws counted as an effective one, that would be fewer than "
+        f"{number(row['at_most'])} per second: ours is more than {number(times)} times that "
+        f"(goal {_met(times, _GOALS[engine])})."
+    )
+
+
 def _ess(result: dict[str, Any]) -> str:
     parts = ["## Effective draws per second", ""]
     for problem, title in _PROBLEMS.items():
@@ -38,7 +51,7 @@ def _ess(result: dict[str, Any]) -> str:
         reference = mine.get("ours", {})
         for engine, row in mine.items():
             if "skipped" in row:
-                skipped.append(f"{engine} was left out: {row['skipped']}.")
+                skipped.append(_without_result(engine, row, reference))
                 continue
             ratio, goal = "", ""
             if engine != "ours" and "ess" in reference:

@@ -246,6 +246,8 @@ def _worker(*arguments: str, quick: bool, environment: dict[str, str] | None = N
 
 def ess_stage(problems: Sequence[str], engines: Sequence[str], quick: bool, path: Path) -> Any:
     """Every engine on every problem. Each result is kept as it comes, beside those of earlier runs, in ``path``."""
+    from rivals_posterior import CHAINS
+
     begun = time.perf_counter()
     kept = json.loads(path.read_text()) if path.exists() else {"result": {}, "seconds": 0.0}
     results, seconds = kept["result"], kept["seconds"]
@@ -253,6 +255,8 @@ def ess_stage(problems: Sequence[str], engines: Sequence[str], quick: bool, path
         for engine in engines:
             with _EmptyCaches() as environment:
                 row = _worker("ess", "--problems", problem, "--engines", engine, quick=quick, environment=environment)
+            if str(row.get("skipped", "")).startswith("not finished"):
+                row["at_most"] = CHAINS * (50 if quick else DRAWS.get((problem, engine), 1000)) / _TIME_LIMIT
             results[f"{problem}/{engine}"] = row
             _keep(path, results, seconds + time.perf_counter() - begun, quick)
             told = row.get("skipped") or f"{min(row['ess']) / row['sampling']:.3g} ESS/s in {row['whole']:.0f} s"

@@ -31,7 +31,7 @@ def assert_equals_fused_density(data, k, structure, priors=None, weight=None):
     """Value and gradient agree, coordinate by coordinate, at a random point; on the rows as they are, not on the grid."""
     problem = Problem.of(data, k, structure, priors, weight)
     values = problem.scaling.standardise(problem.table.values)
-    density = Density.of(Design.of(values, problem.structure, problem.row_weight), k, problem.priors)
+    density = Density.of(Design.of(values, problem.structure, problem.row_weight), k, problem.own_priors)
     model = build_model(data, k, structure, priors, sample_weight=weight)
     x = np.random.default_rng(1).normal(size=density.size) * 0.5
     point = to_value_variables(model, density.coordinates, x)

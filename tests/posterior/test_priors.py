@@ -8,6 +8,7 @@ from scipy.integrate import quad
 from scipy.stats import halfnorm, invgamma, lognorm
 
 from bayesgmm.posterior.priors import HalfNormalScale, InverseGammaScale, LogNormalScale, Priors, ScalePrior
+from bayesgmm.posterior.problem import Problem
 from bayesgmm.tables import InputError, load_dataset
 
 S = np.linspace(-3, 2, 11)
@@ -91,3 +92,19 @@ def test_description_is_plain():
     found = Priors(scale=HalfNormalScale(2.0), mean_scale=np.array([1.0, 2.0])).describe()
     assert found["scale"] == {"family": "HalfNormalScale", "sigma": 2.0}
     assert found["mean_scale"] == (1.0, 2.0)
+
+
+@pytest.mark.parametrize("structure", ["full", "spherical"])
+def test_priors_in_data_units_lose_no_digits_far_from_zero(structure: str) -> None:
+    """Data and prior moved together by ten million standard deviations: the same density at the same point."""
+    y = np.random.default_rng(0).normal(size=(50, 2)).round(4)
+    far = 1e7
+    near = Problem.of(y, 2, structure, Priors(mean_location=0.5, mean_scale=3.0, units="data"))
+    moved = Problem.of(y + far, 2, structure, Priors(mean_location=0.5 + far, mean_scale=3.0, units="data"))
+    x = np.random.default_rng(1).normal(size=near.density().size)
+    value, gradient = near.density()(x)
+    again, slope = moved.density()(x)
+    # The centres differ in the last digits that y + far can hold.
+    assert again == pytest.approx(value, abs=1e-4)
+    np.testing.assert_allclose(slope, gradient, atol=1e-4)
+    assert np.allclose(moved.own_priors.mean_vectors(2)[0], near.own_priors.mean_vectors(2)[0], atol=1e-7)

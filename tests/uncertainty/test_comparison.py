@@ -174,9 +174,12 @@ def test_many_rows_are_read_in_blocks():
     rng = np.random.default_rng(4)
     n, draws = 200_000, 1000
     values = rng.normal(size=(n, 1))
-    mixture = Mixture.from_dense("full", np.ones((draws, 1)), 0.01 * rng.normal(size=(draws, 1, 1)), np.ones((draws, 1, 1, 1)))
+    mixture = Mixture.from_dense(
+        "full", np.ones((draws, 1)), 0.01 * rng.normal(size=(draws, 1, 1)), np.ones((draws, 1, 1, 1))
+    )
     view = PosteriorView(
-        mixture, mixture[0], values, np.arange(n), ("x",), Scaling.identity(1), 2, draws // 2, np.empty((draws, 0))
+        mixture, mixture[0], values, np.arange(n), ("x",), Scaling.identity(1), 2, draws // 2, np.empty((draws, 0)),
+        np.ones(n),
     )
     tracemalloc.start()
     loo = leave_one_out(view, None)
