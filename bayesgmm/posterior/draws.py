@@ -19,7 +19,7 @@ class Draws:
     Attributes
     ----------
     unconstrained : (chain, draw, P)
-        In the order of `density.Coordinates`.
+        In the order of `coordinates.Coordinates`.
     stats : dict of str to (chain, draw)
         Sampler statistics under ArviZ's names.
     sampler : str

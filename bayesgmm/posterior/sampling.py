@@ -184,7 +184,7 @@ def _aligned_tree(request: _Request, drawn: Draws, attrs: dict[str, Any], log_li
     }
     return to_datatree(
         drawn.unconstrained,
-        drawn.stats,
+        _stats_of_data_as_given(drawn, problem),
         table=problem.table,
         scaling=problem.scaling,
         coordinates=c,
@@ -196,6 +196,16 @@ def _aligned_tree(request: _Request, drawn: Draws, attrs: dict[str, Any], log_li
         log_likelihood=log_likelihood,
         row_weight=problem.row_weight,
     )
+
+
+def _stats_of_data_as_given(drawn: Draws, problem: Problem) -> dict[str, NDArray]:
+    """Sampler statistics with the log density of the data as given, as PyMC's own model has it."""
+    if drawn.sampler not in ("nutpie", "laplace"):
+        return drawn.stats
+    total = problem.table.n_obs if problem.row_weight is None else float(problem.row_weight.sum())
+    shift = total * problem.scaling.log_jacobian
+    signs = {"lp": 1.0, "energy": -1.0}
+    return {name: value + signs[name] * shift if name in signs else value for name, value in drawn.stats.items()}
 
 
 def _add_predictive(tree: xr.DataTree, problem: Problem, seed: int) -> None:

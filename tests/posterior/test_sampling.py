@@ -54,10 +54,11 @@ def test_log_likelihood_group_is_the_density_of_the_rows(faithful_tree: xr.DataT
     assert np.allclose(stored, np.log(density), atol=1e-9)
 
 
-def test_lp_is_the_density_at_the_draws(faithful_tree: xr.DataTree) -> None:
-    density = Problem.of(load_dataset("faithful"), 2).density()
+def test_lp_is_the_density_of_the_data_as_given_at_the_draws(faithful_tree: xr.DataTree) -> None:
+    problem = Problem.of(load_dataset("faithful"), 2)
     u = faithful_tree["unconstrained_posterior"]["u"].values
-    assert np.allclose(density.many(u.reshape(-1, u.shape[-1])), faithful_tree["sample_stats"]["lp"].values.ravel())
+    expected = problem.density().many(u.reshape(-1, u.shape[-1])) + 272 * problem.scaling.log_jacobian
+    assert np.allclose(expected, faithful_tree["sample_stats"]["lp"].values.ravel())
 
 
 def test_log_prior_differs_from_lp_by_the_likelihood_and_the_jacobian(faithful_tree: xr.DataTree) -> None:
