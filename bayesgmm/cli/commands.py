@@ -201,7 +201,7 @@ def em(
 
 @app.command(
     epilog=_epilog(
-        "bayesgmm sample galaxies -k 3 -o galaxies.nc",
+        "bayesgmm sample faithful -k 2 -o faithful.nc",
         "bayesgmm sample galaxies -k 3 --priors richardson-green",
         """bayesgmm sample DATA.csv -k 2 --covariance diag --priors '{"mean_scale": 3}' --json""",
     )
