@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from ..em import EMFit
+    from ..posterior.convert import PosteriorView
 
 __all__ = ["LogEvidence", "bridge", "log_evidence"]
 
@@ -36,6 +37,9 @@ _EM_STEPS = 60
 _WIDER = 1.1
 _MAX_EVALUATIONS = 10**9
 _FEWEST_DRAWS = 100
+# Nats by which repeats may differ and still be of one thing.
+_DISAGREEMENT = 1.0
+_MAX_ROWS_TO_TEMPER = 20_000
 
 
 @dataclass(frozen=True)
@@ -72,7 +76,7 @@ class LogEvidence:
 def log_evidence(
     post: xr.DataTree,
     *,
-    method: Literal["bridge", "smc"] = "bridge",
+    method: Literal["auto", "bridge", "smc"] = "auto",
     repeats: int | None = None,
     particles: int = 1000,
     random_seed: int = 0,
@@ -83,7 +87,10 @@ def log_evidence(
     ----------
     post : DataTree
         From `sample_posterior`.
-    method : {"bridge", "smc"}
+    method : {"auto", "bridge", "smc"}
+        "auto" is "bridge" where its repeats agree to within one nat, and otherwise "smc": chains that settled in different
+        places are no bridge. Beyond 20,000 rows, where tempering takes too long, it stays with the median of the repeats and
+        their spread.
         "bridge" (Meng & Wong 1996; Gronau et al. 2017) uses the draws; each chain in turn is compared with a proposal fitted
         to the others, so that chains in different modes show in the standard error. "smc" tempers from the prior and uses the
         tree's data and priors only: slower, independent of the sampler, and blind to no mode of moderate size.
@@ -103,26 +110,38 @@ def log_evidence(
     ValueError
         For another method, repeats below one, or a tree without unconstrained draws.
     """
-    if method not in ("bridge", "smc"):
-        raise ValueError(f"method={method!r} is unknown: choose 'bridge' or 'smc'")
-    rounds = {"bridge": 1, "smc": 4}[method] if repeats is None else repeats
-    if rounds < 1:
+    if method not in ("auto", "bridge", "smc"):
+        raise ValueError(f"method={method!r} is unknown: choose 'auto', 'bridge' or 'smc'")
+    if repeats is not None and repeats < 1:
         raise ValueError(f"repeats={repeats!r}: give a whole number, at least 1")
     target, view = Target.of_tree(post)
-    if method == "smc":
-        values, _ = smc_log_evidence(target, particles=particles, repeats=rounds, random_seed=random_seed)
-        return smc_summary(values + target.log_jacobian)
+    if method != "smc":
+        found = _by_bridge(target, view, repeats or 1, random_seed)
+        apart = not np.isfinite(found.value) or float(np.ptp(found.estimates)) > _DISAGREEMENT
+        if method == "bridge" or not apart or len(view.values) > _MAX_ROWS_TO_TEMPER:
+            return found
+    values, _ = smc_log_evidence(target, particles=particles, repeats=repeats or 4, random_seed=random_seed)
+    return smc_summary(values + target.log_jacobian)
+
+
+def _by_bridge(target: Target, view: PosteriorView, rounds: int, random_seed: int) -> LogEvidence:
+    """The median of the bridge estimates where they do not agree, their mean where they do."""
     points = view.unconstrained.reshape(view.n_chains, view.n_draws, -1)
     # On a million rows each evaluation takes hundredths of a second: fewer draws, and a larger error, then do.
     thin = max(1, min(view.n_draws // _FEWEST_DRAWS, len(view.unconstrained) * len(view.values) // _MAX_EVALUATIONS))
     points = points[:, ::thin]
     values, expected = bridge(target, points, view.em.standardised(view.scaling), rounds, random_seed)
     n = len(values)
+    given = values + target.log_jacobian
+    if not np.isfinite(values).all() or np.ptp(values) > _DISAGREEMENT:
+        finite = given[np.isfinite(given)]
+        value = float(np.median(finite)) if finite.size else np.nan
+        spread = float(np.ptp(finite)) if finite.size == n else np.inf
+        return LogEvidence(value, spread, "bridge", True, tuple(given.tolist()))
     spread = float(values.std(ddof=1)) if n > 1 else 0.0
     # The larger of what the repeats show and what the draws lead one to expect.
     se = float(np.sqrt(max(spread**2, expected**2) / min(n, max(view.n_chains, 2))))
-    value = float(values.mean() + target.log_jacobian)
-    return LogEvidence(value, se, method, True, tuple((values + target.log_jacobian).tolist()))
+    return LogEvidence(float(given.mean()), se, "bridge", True, tuple(given.tolist()))
 
 
 def smc_summary(values: Array) -> LogEvidence:
@@ -269,10 +288,16 @@ def _bridge_once(
         bottom = logsumexp(_log_expit(-(ratio_draws + balance - value))) - np.log(len(draws))
         step = float(top - bottom - balance)
         value += step
-        if abs(step) < 1e-10:
+        if abs(step) < 1e-10 or not np.isfinite(value):
             break
+    if not np.isfinite(value):
+        # No proposal lies in the region.
+        return -np.inf, np.inf
     f_proposed = expit(ratio_proposed + balance - value)
     f_draws = expit(-(ratio_draws + balance - value))
+    if min(f_proposed.mean(), f_draws.mean()) == 0.0:
+        # Draws and proposal have nothing in common: whatever the value says, it is no estimate.
+        return value, np.inf
     variance = f_proposed.var() / f_proposed.mean() ** 2 / n_proposed + f_draws.var() / f_draws.mean() ** 2 / worth
     return value, float(variance)
 

@@ -18,6 +18,8 @@ from bayesgmm.tables.datasets import load_dataset
 from bayesgmm.uncertainty.evidence import log_evidence
 from bayesgmm.uncertainty.target import Target
 
+from ..benchmarks.verdicts import realigned
+
 
 def sampled(values, k, structure="full", priors=None, **settings):
     settings = {"draws": 500, "random_seed": 0, **settings}
@@ -134,3 +136,21 @@ def test_published_evidence_of_the_galaxies(k):
     y = y / 1000 if float(y.iloc[0, 0]) > 1000 else y
     post = sampled(y, k, priors=Priors.richardson_green(y), draws=1000)
     assert log_evidence(post).value == pytest.approx(golden["log_evidence"]["values"]["galaxies"][str(k)], abs=0.5)
+
+
+def test_chains_in_different_places_are_no_bridge():
+    """A chain far from the others: its bridge is nonsense; "auto" tempers instead, "bridge" says how unsure it is."""
+    rng = np.random.default_rng(4)
+    y = np.concatenate([rng.normal(0, 1, (60, 1)), rng.normal(6, 1, (60, 1))])
+    good = sampled(y, 2, draws=300)
+    u = good["unconstrained_posterior"]["u"].values.copy()
+    u[0] += 25 * u.std((0, 1))
+    apart = realigned(good, u, np.zeros(u.shape[:2], dtype=bool))
+    expected = log_evidence(good)
+    assert expected.method == "bridge"
+    by_bridge = log_evidence(apart, method="bridge")
+    assert by_bridge.se > 1.0
+    assert np.ptp(by_bridge.estimates) > 10
+    found = log_evidence(apart, random_seed=1)
+    assert found.method == "smc"
+    assert found.value == pytest.approx(expected.value, abs=4 * found.se + 0.1)
