@@ -23,6 +23,10 @@ from ..mixture.kernel import accumulate
 __all__ = ["block_size", "likelihood_and_gradient"]
 
 
+# Not a literal: for `0` numba would compile the E-step a second time.
+_FIRST = np.int64(0)
+
+
 @njit(nogil=True, cache=True)
 def block_size(n_features):
     """Rows per block for F features: phi of a block should stay in the second-level cache."""
@@ -107,7 +111,7 @@ def _correlated(weights, means, scales, correlation, rows, pairs, row_weight, sc
             i, j = pairs[p, 0] - 1, pairs[p, 1] - 1
             theta[0, k, 1 + n_features + p] = -precisions[g, i, j] * (0.5 if i == j else 1.0)
 
-    value, t = accumulate(theta, rows, pairs, row_weight, 0, rows.shape[1], block_size(size))
+    value, t = accumulate(theta, rows, pairs, row_weight, _FIRST, rows.shape[1], block_size(size))
     log_likelihood = value[0]
     if shared:
         for i in range(n_features):
@@ -170,7 +174,7 @@ def _uncorrelated(weights, means, scales, rows, pairs, row_weight):
             theta[0, k, 1 + n_features + (0 if sphere else i)] = -0.5 * precision
         theta[0, k, 0] = constant
 
-    value, t = accumulate(theta, rows, pairs, row_weight, 0, rows.shape[1], block_size(size))
+    value, t = accumulate(theta, rows, pairs, row_weight, _FIRST, rows.shape[1], block_size(size))
     counts = np.empty(n_components)
     d_means = np.empty((n_components, n_features))
     d_log_scales = np.zeros(scales.shape)
