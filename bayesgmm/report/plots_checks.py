@@ -56,14 +56,19 @@ def plot_criteria(
             part = frame[frame["panel"] == panel]
             for i, (name, series) in enumerate(part.groupby("series", sort=False)):
                 _criterion_line(ax, i, str(name), series.sort_values("n_components"))
-            ax.set_title(panel)
+            several = len(set(part["series"])) > 1
+            ax.set_title(panel, pad=18 if several else None)
             ax.set_xlabel("number of components K")
             ks = sorted(part["n_components"].unique())
             ax.set_xticks(ks if len(ks) <= 10 else ks[:: -(-len(ks) // 10)])
             ax.set_xlim(ks[0] - 0.4, ks[-1] + 0.4)
             _zoomed_at_zero(ax, part)
-            if len(set(part["series"])) > 1:
-                ax.legend(loc="best", handlelength=1.6, labelspacing=0.3)
+            if several:
+                # Between title and axes: inside there is no place that no line may need.
+                ax.legend(
+                    loc="lower left", bbox_to_anchor=(-0.02, 0.99), ncols=4, borderpad=0, handlelength=1.3,
+                    handletextpad=0.4, columnspacing=0.9,
+                )  # fmt: skip
     return drawn
 
 

@@ -87,7 +87,8 @@ def comparison(findings: Findings) -> TableView:
     return TableView.of(
         "comparison-table",
         "The sampled models, best predictive density first. Elpd: expected log predictive density by PSIS-LOO, and its "
-        "difference to the best, with standard errors (SE). Evidence by bridge sampling. The headline model is marked.",
+        "difference to the best, with standard errors (SE). Evidence by bridge sampling, by tempering where chains are "
+        "apart. The headline model is marked.",
         (
             Column.text("Model"), Column.text("Verdict"), Column("Elpd"), Column("Difference"),
             Column("p_loo", help="effective number of parameters"),
