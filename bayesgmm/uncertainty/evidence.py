@@ -39,7 +39,8 @@ _MAX_EVALUATIONS = 10**9
 _FEWEST_DRAWS = 100
 # Nats by which repeats may differ and still be of one thing.
 _DISAGREEMENT = 1.0
-_MAX_ROWS_TO_TEMPER = 20_000
+# Rows times coordinates up to which tempering takes a minute or so.
+_MOST_TO_TEMPER = 10_000
 
 
 @dataclass(frozen=True)
@@ -89,8 +90,8 @@ def log_evidence(
         From `sample_posterior`.
     method : {"auto", "bridge", "smc"}
         "auto" is "bridge" where its repeats agree to within one nat, and otherwise "smc": chains that settled in different
-        places are no bridge. Beyond 20,000 rows, where tempering takes too long, it stays with the median of the repeats and
-        their spread.
+        places are no bridge. Where rows times coordinates are beyond 10,000, and tempering takes long, it stays with the median
+        of the repeats, and ``se`` is their range.
         "bridge" (Meng & Wong 1996; Gronau et al. 2017) uses the draws; each chain in turn is compared with a proposal fitted
         to the others, so that chains in different modes show in the standard error. "smc" tempers from the prior and uses the
         tree's data and priors only: slower, independent of the sampler, and blind to no mode of moderate size.
@@ -118,7 +119,7 @@ def log_evidence(
     if method != "smc":
         found = _by_bridge(target, view, repeats or 1, random_seed)
         apart = not np.isfinite(found.value) or float(np.ptp(found.estimates)) > _DISAGREEMENT
-        if method == "bridge" or not apart or len(view.values) > _MAX_ROWS_TO_TEMPER:
+        if method == "bridge" or not apart or len(view.values) * target.density.size > _MOST_TO_TEMPER:
             return found
     values, _ = smc_log_evidence(target, particles=particles, repeats=repeats or 4, random_seed=random_seed)
     return smc_summary(values + target.log_jacobian)
