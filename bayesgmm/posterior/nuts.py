@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from numba import carray, cfunc, njit, types
+from numba import carray, cfunc, types
 from numba.extending import intrinsic
 from nutpie import _lib
 from nutpie.sample import CompiledModel
@@ -40,40 +40,37 @@ def _pointer(typingctx: Any, address: Any, like: Any) -> Any:
     return signature, codegen
 
 
-@njit(nogil=True, error_model="numpy", cache=True)
-def _whitened(x, gradient, record, doubles, integers):
-    """Log density at u = ``x`` and its gradient; ``doubles`` and ``integers`` only lend their pointer types."""
-    size, n_components, n_features, n_rows = record[0], record[1], record[2], record[3]
-    groups, width, correlated = record[4], record[5], record[6] == 1
-    rows = carray(_pointer(record[11], doubles), (record[7], n_rows))
-    pairs = carray(_pointer(record[12], integers), (record[8], 2))
-    row_weight = carray(_pointer(record[13], doubles), (record[9],))
-    scatter = carray(_pointer(record[14], doubles), (n_features, n_features))
-    prior = carray(_pointer(record[15], doubles), (record[10],))
-    centre = carray(_pointer(record[16], doubles), (size,))
-    spread = carray(_pointer(record[17], doubles), (size, size))
-    point = np.dot(spread, x)
-    for i in range(size):
-        point[i] += centre[i]
-    slope = np.empty(size)
-    value = log_density_and_gradient(
-        point, slope, n_components, (groups, width), correlated, rows, pairs, row_weight, scatter, prior
-    )
-    np.dot(spread.T, slope, gradient)
-    return value
-
-
 _DOUBLES = types.CPointer(types.float64)
 _INTEGERS = types.CPointer(types.int64)
 
 
 @cfunc(types.int64(types.uint64, _DOUBLES, _DOUBLES, _DOUBLES, _INTEGERS), cache=True, error_model="numpy")
 def _log_density(size, x_, gradient_, value_, record_):
-    """nutpie's calling convention; codes 1 to 4 mean a point outside the support, which ends a trajectory."""
+    """Log density at u = ``x`` and its gradient, as nutpie calls it.
+
+    Codes 1 to 4 mean a point outside the support, which ends a trajectory. ``x_`` and ``record_`` lend the addresses
+    in the record their pointer types.
+    """
     record = carray(record_, (_N_FIELDS,))
     x = carray(x_, (size,))
     gradient = carray(gradient_, (size,))
-    value = _whitened(x, gradient, record, x_, record_)
+    n_components, n_features, n_rows = record[1], record[2], record[3]
+    groups, width, correlated = record[4], record[5], record[6] == 1
+    rows = carray(_pointer(record[11], x_), (record[7], n_rows))
+    pairs = carray(_pointer(record[12], record_), (record[8], 2))
+    row_weight = carray(_pointer(record[13], x_), (record[9],))
+    scatter = carray(_pointer(record[14], x_), (n_features, n_features))
+    prior = carray(_pointer(record[15], x_), (record[10],))
+    centre = carray(_pointer(record[16], x_), (size,))
+    spread = carray(_pointer(record[17], x_), (size, size))
+    point = np.dot(spread, x)
+    for i in range(point.size):
+        point[i] += centre[i]
+    slope = np.empty(point.size)
+    value = log_density_and_gradient(
+        point, slope, n_components, (groups, width), correlated, rows, pairs, row_weight, scatter, prior
+    )
+    np.dot(spread.T, slope, gradient)
     value_[0] = value
     if not np.isfinite(value):
         return 4

@@ -14,11 +14,16 @@ environment names another limit) is told by what it can have reached at most.
 from __future__ import annotations
 
 import argparse
+import atexit
 import json
 import os
+import subprocess
+import sys
+import sysconfig
 import tempfile
 import time
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -149,7 +154,7 @@ def cold_worker(problem: str, engine: str, quick: bool, start: str) -> dict[str,
 
     given = np.load(start)
     mixture = Mixture.from_dense("full", given["weights"], given["means"], given["covariances"])
-    draws = 50 if quick else 1000
+    draws = 50 if quick else DRAWS.get((problem, engine), 1000)
     return {"draws": RUN[engine](Task(values, mixture, draws, draws)).weights.shape[1]}
 
 
@@ -229,13 +234,26 @@ def task_start(values: np.ndarray, name: str) -> Any:
     return fit_mixture(values, 4, name, random_state=0).mixture
 
 
+@cache
+def _bytecode() -> str:
+    """A folder of Python's own bytecode of every package, which pip writes when it installs them and others do not."""
+    folder = tempfile.TemporaryDirectory()
+    atexit.register(folder.cleanup)
+    packages = [sysconfig.get_path("purelib"), str(REPOSITORY / "bayesgmm"), str(Path(__file__).parent)]
+    environment = {**os.environ, "PYTHONPYCACHEPREFIX": folder.name}
+    # Some packages hold templates that are no valid Python: the exit status says nothing.
+    subprocess.run([sys.executable, "-m", "compileall", "-qq", *packages], env=environment, check=False)
+    return folder.name
+
+
 class _EmptyCaches:
     """Environment of a process that finds no machine code of an earlier one."""
 
     def __enter__(self) -> dict[str, str]:
         self._folder = tempfile.TemporaryDirectory()
         numba, pytensor = Path(self._folder.name) / "numba", Path(self._folder.name) / "pytensor"
-        return {"NUMBA_CACHE_DIR": str(numba), "PYTENSOR_FLAGS": f"base_compiledir={pytensor}"}
+        caches = {"NUMBA_CACHE_DIR": str(numba), "PYTENSOR_FLAGS": f"base_compiledir={pytensor}"}
+        return {**caches, "PYTHONPYCACHEPREFIX": _bytecode()}
 
     def __exit__(self, *_: object) -> None:
         self._folder.cleanup()

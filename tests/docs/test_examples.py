@@ -86,8 +86,9 @@ def test_a_command_runs(command: str, folder: Path) -> None:
     # A home of its own, but not a cache of fonts of its own.
     own = {"PATH": path, "HOME": str(folder / "home"), "SHELL": "/bin/bash", "MPLCONFIGDIR": matplotlib.get_configdir()}
     environment = {**os.environ, **own}
+    # With something left to do bash stays, as it does for a reader: `--install-completion` looks for it among its parents.
     done = subprocess.run(
-        ["bash", "-c", shorter(command)],
+        ["bash", "-c", shorter(command) + "\nexit $?"],
         cwd=folder,
         env=environment,
         capture_output=True,
