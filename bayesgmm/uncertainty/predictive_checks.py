@@ -94,19 +94,25 @@ def predictive_checks(
         of equal content with the mean of the replicates' histograms; there only large observed values, small p, speak against
         the model.
 
+    Notes
+    -----
+    Case weights say how often a row counts: rows are repeated, and replicates have as many rows. Weights with fractions are
+    rounded, each within one, so that their running sums are kept.
+
     Raises
     ------
     ValueError
-        For fewer than 20 replicates or a mass that is not between 0 and 1.
+        For fewer than 20 replicates, a mass that is not between 0 and 1, or case weights that leave no two rows.
     """
     import pandas as pd
 
     if n_replicates < 20 or not 0 < mass < 1:
         raise ValueError(f"n_replicates={n_replicates} and mass={mass}: give at least 20, and a share between 0 and 1")
     view = view_of(post)
-    n_draws, (n_rows, n_features) = len(view.draws.weights), view.values.shape
+    values = _counted(view.values, view.row_weight)
+    n_draws, (n_rows, n_features) = len(view.draws.weights), values.shape
     chosen = np.linspace(0, n_draws - 1, min(n_replicates, n_draws)).astype(int)
-    edges = [np.quantile(view.values[:, i], np.linspace(0, 1, _BINS + 1)[1:-1]) for i in range(n_features)]
+    edges = [np.quantile(values[:, i], np.linspace(0, 1, _BINS + 1)[1:-1]) for i in range(n_features)]
     rng = np.random.default_rng(random_seed)
     found: dict[tuple[int, str], list[Array]] = {(i, name): [] for i in range(n_features) for name in STATISTICS}
     shares: list[list[Array]] = [[] for _ in range(n_features)]
@@ -121,16 +127,26 @@ def predictive_checks(
     tails = [(1 - mass) / 2, (1 + mass) / 2]
     for i, column in enumerate(view.columns):
         for name, statistic in STATISTICS.items():
-            observed = float(statistic(view.values[:, i]))
+            observed = float(statistic(values[:, i]))
             rows[column, name] = _row(observed, np.concatenate(found[i, name]), tails)
         replicated = np.concatenate(shares[i])
         expected = replicated.mean(0)
-        observed = float(_density_distance(_shares(view.values[:, i], edges[i]), expected))
+        observed = float(_density_distance(_shares(values[:, i], edges[i]), expected))
         rows[column, "density"] = _row(observed, _density_distance(replicated, expected), tails)
     table = pd.DataFrame.from_dict(rows, orient="index", columns=["observed", "replicated", "lower", "upper", "p_value"])
     table.index = pd.MultiIndex.from_tuples(table.index, names=["feature", "statistic"])
     table.attrs.update(interval=f"{mass:.0%} equal-tailed", n_replicates=len(chosen), seed=random_seed)
     return table
+
+
+def _counted(values: Array, weight: Array) -> Array:
+    """Rows (N, D), each as often as its case weight (N,) says."""
+    if (weight == 1).all():
+        return values
+    counts = np.diff(np.floor(np.cumsum(weight) + 0.5), prepend=0.0).astype(int)
+    if counts.sum() < 2:
+        raise ValueError(f"case weights that sum to {weight.sum():.3g} leave no two rows to check: rescale them")
+    return np.repeat(values, counts, axis=0)
 
 
 def _shares(column: Array, edges: Array) -> Array:

@@ -40,6 +40,28 @@ def test_compare_counts_copies(posts):
     assert own["log_evidence"] == pytest.approx(copied["log_evidence"], abs=4 * own["log_evidence_se"] + 0.02)
 
 
+def test_predictive_checks_count_copies(posts):
+    own, copied = (bg.predictive_checks(post, n_replicates=400) for post in posts)
+    np.testing.assert_allclose(own["observed"], copied["observed"], rtol=1e-3)
+    np.testing.assert_allclose(own["p_value"], copied["p_value"], atol=0.01)
+
+
+def test_predictive_checks_round_weights_with_fractions(weighted):
+    rows, _ = weighted
+    halves = np.full(len(rows), 1.5)
+    table = bg.predictive_checks(bg.sample_posterior(rows, 2, sample_weight=halves, **SETTINGS))
+    observed = float(table["observed"].loc[(slice(None), "standard deviation")].iloc[0])
+    every_other_twice = np.repeat(rows, np.tile([2, 1], len(rows) // 2), axis=0)
+    assert observed == pytest.approx(every_other_twice.std(), rel=1e-12)
+
+
+def test_predictive_checks_need_two_rows(weighted):
+    rows, _ = weighted
+    post = bg.sample_posterior(rows, 1, sample_weight=np.full(len(rows), 0.01), **SETTINGS)
+    with pytest.raises(ValueError, match=r"sum to 1\.2 leave no two rows"):
+        bg.predictive_checks(post)
+
+
 def test_both_routes_to_the_evidence_agree(posts):
     bridge, smc = (bg.log_evidence(posts[0], method=method, random_seed=1) for method in ("bridge", "smc"))
     assert bridge.value == pytest.approx(smc.value, abs=4 * (bridge.se + smc.se))
