@@ -126,7 +126,7 @@ def _pair_panel(ax: Any, data: dict[str, Any], fx: int, fy: int, x: int, y: int)
 
 def _marginal_panel(ax: Any, data: dict[str, Any], view: PosteriorView, feature: int, label_y: bool) -> None:
     values = view.values[:, feature]
-    ax.hist(values, bins=_bins(values), density=True, histtype="stepfilled", color=MUTED, alpha=0.25, linewidth=0)
+    _histogram(ax, values, view.row_weight)
     at = _span(values)
     densities = geometry.marginal_densities(data["posterior"], feature, at)
     for k in range(densities.shape[1]):
@@ -139,6 +139,14 @@ def _marginal_panel(ax: Any, data: dict[str, Any], view: PosteriorView, feature:
         ax.set_yticks([])
         ax.spines["left"].set_visible(False)
         ax.grid(False)
+
+
+def _histogram(ax: Any, values: Array, weight: Array, **options: Any) -> None:
+    """Density of a column (N,) whose rows count ``weight`` (N,) times, to be set beside a model's."""
+    ax.hist(
+        values, bins=_bins(values), weights=weight, density=True, histtype="stepfilled", color=MUTED, alpha=0.25,
+        linewidth=0, **options,
+    )  # fmt: skip
 
 
 def _with_gaps(at: Array, curves: Array) -> tuple[Array, Array]:
@@ -232,16 +240,7 @@ def plot_predictive(
         grid = canvas(axes, rows, columns, (7.4 if columns > 1 else 6.4, 2.9 if rows == 1 else 2.1 * rows + 0.4))
         for ax, j in zip(grid.ravel(), features, strict=False):
             frame, values = frames[j], view.values[:, j]
-            ax.hist(
-                values,
-                bins=_bins(values),
-                density=True,
-                histtype="stepfilled",
-                color=MUTED,
-                alpha=0.25,
-                linewidth=0,
-                label="data",
-            )
+            _histogram(ax, values, view.row_weight, label="data")
             ax.fill_between(frame["x"], frame["lb"], frame["ub"], color=cluster_style(0)["color"], alpha=0.3,
                             linewidth=0, label="posterior, 89% band")  # fmt: skip
             ax.plot(frame["x"], frame["mean"], color=cluster_style(0)["color"], label="posterior predictive")

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from bayesgmm.em.grid import fit_grid
 from bayesgmm.mixture import responsibilities
 from bayesgmm.posterior.convert import view_of
+from bayesgmm.posterior.sampling import sample_posterior
 from bayesgmm.report import geometry
 from bayesgmm.report.plots_checks import plot_contrast, plot_criteria, plot_verdict, rank_counts
 from bayesgmm.report.plots_model import plot_marginals, plot_pairs, plot_predictive
@@ -229,3 +230,19 @@ def test_names_are_one_short_line():
     assert plain("a\nb\t\x00c") == "a b c"
     assert plain("x" * 60) == "x" * 27 + "…"
     assert plain("cost in $, gain in $") == "cost in $, gain in $"
+
+
+def test_histograms_count_case_weights():
+    rng = np.random.default_rng(4)
+    x = np.concatenate([rng.normal(0, 1, (40, 1)), rng.normal(9, 1, (40, 1))])
+    weight = np.repeat([1.0, 4.0], 40)
+    post = sample_posterior(x, 2, sample_weight=weight, method="laplace", draws=50, progressbar=False, random_seed=0)
+    for plot in (plot_predictive, plot_pairs):
+        ax = np.ravel(plot(post))[0]
+        (bars,) = ax.patches
+        corners = bars.get_xy()
+        # The outline's area left and right of the gap, by the shoelace formula.
+        right = np.where(corners[:, 0] > 4.5, corners[:, 1], 0.0)
+        area = abs(np.trapezoid(right, corners[:, 0]))
+        assert area == pytest.approx(0.8, abs=1e-6), plot.__name__
+        plt.close(ax.figure)
