@@ -11,14 +11,12 @@ from numpy.typing import NDArray
 from ..mixture import Mixture
 from ..posterior.convert import PosteriorView, obs_labels
 from ..tables import InputError
-
-# A table to score may have one row or constant columns, which `as_table` rightly refuses to fit; all else is the same.
-from ..tables.table import _as_pandas, _check_numeric, _numbers, _row_labels, _unique_names
+from ..tables.table import rows_to_score
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["ScoredRows", "check_mass", "new_rows", "nowhere_empty", "obs_index", "scored_rows", "training_rows"]
+__all__ = ["ScoredRows", "check_mass", "nowhere_empty", "obs_index", "scored_rows", "training_rows"]
 
 Array = NDArray[np.float64]
 
@@ -61,7 +59,10 @@ def training_rows(view: PosteriorView) -> ScoredRows:
 
 def scored_rows(view: PosteriorView, new_data: Any) -> ScoredRows:
     """The rows of ``new_data``, or those that the posterior was sampled from if it is None."""
-    return training_rows(view) if new_data is None else _scored(view, *new_rows(new_data, view.columns))
+    if new_data is None:
+        return training_rows(view)
+    values, index = rows_to_score(new_data, view.columns)
+    return _scored(view, values, obs_labels(index))
 
 
 def _scored(view: PosteriorView, values: Array, obs_id: NDArray[Any]) -> ScoredRows:
@@ -73,45 +74,6 @@ def _scored(view: PosteriorView, values: Array, obs_id: NDArray[Any]) -> ScoredR
         obs_id,
         scaling.log_jacobian,
     )
-
-
-def new_rows(data: Any, columns: tuple[str, ...]) -> tuple[Array, NDArray[Any]]:
-    """Check a table to be scored: values (N, D) in the order of ``columns``, and row labels (N,).
-
-    Columns are found by name where the table has all of ``columns``, and taken in order where it has none of them and
-    as many.
-
-    Raises
-    ------
-    InputError
-        Columns are missing or not numeric, values missing or infinite, or there are no rows.
-    """
-    frame = _as_pandas(data)
-    names = _unique_names(frame)
-    frame = frame.set_axis(names, axis="columns")
-    present = [name for name in columns if name in names]
-    if len(present) == len(columns):
-        frame = frame[list(columns)]
-    elif present or len(names) != len(columns):
-        lacking = next(name for name in columns if name not in names)
-        raise InputError(
-            f"new_data has {len(names)} columns and none is named {lacking!r}; give the columns "
-            f"{', '.join(columns)} that the posterior was sampled from"
-        )
-    else:
-        frame = frame.set_axis(list(columns), axis="columns")
-    if not len(frame):
-        raise InputError("new_data has no rows; give at least one")
-    _check_numeric(frame, list(columns))
-    values = _numbers(frame)
-    finite = np.isfinite(values)
-    if not finite.all():
-        i, j = (int(at[0]) for at in np.nonzero(~finite))
-        raise InputError(
-            f"column {columns[j]!r} of new_data has a missing or infinite value in row {i} (counted from 0); "
-            "impute or drop that row"
-        )
-    return values, obs_labels(_row_labels(frame.index))
 
 
 def nowhere_empty(mixture: Mixture) -> Mixture:
