@@ -23,9 +23,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *ar
     return int(stop.value.code or 0), out, err
 
 
-@pytest.mark.parametrize(
-    ("text", "counts"), [("3", [3]), ("1:4", [1, 2, 3, 4]), ("2,5", [2, 5]), ("2:2", [2])]
-)
+@pytest.mark.parametrize(("text", "counts"), [("3", [3]), ("1:4", [1, 2, 3, 4]), ("2,5", [2, 5]), ("2:2", [2])])
 def test_component_counts(text: str, counts: list[int]) -> None:
     assert parse_components(text) == counts
 

@@ -59,9 +59,9 @@ def log_prior(draws: Mixture, scaling: Scaling, priors: Priors) -> dict[str, Arr
     location, spread = priors.mean_vectors(d)
     result = {
         "weights": gammaln(k * a) - k * gammaln(a) + xlogy(a - 1, standard.weights).sum(-1),
-        "means": (
-            -0.5 * ((standard.means - location) / spread) ** 2 - np.log(spread) - 0.5 * np.log(2 * np.pi)
-        ).sum((-2, -1)),
+        "means": (-0.5 * ((standard.means - location) / spread) ** 2 - np.log(spread) - 0.5 * np.log(2 * np.pi)).sum(
+            (-2, -1)
+        ),
     }
     free = draws.structure.free(k, d)
     dense = standard.dense_covariances[..., : free.groups, :, :]
@@ -172,7 +172,9 @@ def to_datatree(
         ),
     }
     if row_weight is not None:
-        groups["constant_data"] = groups["constant_data"].assign_coords(obs).assign(sample_weight=("obs_id", row_weight))
+        groups["constant_data"] = (
+            groups["constant_data"].assign_coords(obs).assign(sample_weight=("obs_id", row_weight))
+        )
     keep = chains * n_draws * table.n_obs <= MAX_LOG_LIKELIHOOD if log_likelihood is None else log_likelihood
     everything = {
         "inference_library": "bayesgmm",

@@ -100,9 +100,7 @@ class Coordinates:
         weights, means, _, _ = self.constrain(x)
         return Mixture.from_dense(self.structure, weights, means, self.covariances(x))
 
-    def unconstrain(
-        self, weights: Array, means: Array, covariances: Array, log_rate: float | None = None
-    ) -> Array:
+    def unconstrain(self, weights: Array, means: Array, covariances: Array, log_rate: float | None = None) -> Array:
         """The point (..., P) of weights (..., K), means (..., K, D) and dense covariances (..., K, D, D)."""
         k, d = self.n_components, self.n_features
         free = self.structure.free(k, d)

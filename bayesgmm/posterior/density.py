@@ -160,23 +160,17 @@ def log_density_and_gradient(
                     b = eta + 0.5 * (d_all - 2 - j)
                     # b log p + b log(1 - p) with p = 1 / (1 + exp(-z)): symmetric in z.
                     value -= (
-                        2.0
-                        * b
-                        * (np.log(np.cosh(0.5 * x[m])) if abs(x[m]) < 300 else 0.5 * abs(x[m]) - np.log(2.0))
+                        2.0 * b * (np.log(np.cosh(0.5 * x[m])) if abs(x[m]) < 300 else 0.5 * abs(x[m]) - np.log(2.0))
                     )
                     gradient[m] = -b * np.tanh(0.5 * x[m])
                     m += 1
             z = x[start : start + n_pairs]
-            _correlation_pullback(
-                z, correlation[g], partial[g], d_correlation[g], gradient[start : start + n_pairs]
-            )
+            _correlation_pullback(z, correlation[g], partial[g], d_correlation[g], gradient[start : start + n_pairs])
     return value
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _log_densities(
-    points, values, n_components, scale_shape, correlated, rows, pairs, row_weight, scatter, prior
-):
+def _log_densities(points, values, n_components, scale_shape, correlated, rows, pairs, row_weight, scatter, prior):
     gradient = np.empty(points.shape[1])
     for s in range(points.shape[0]):
         values[s] = log_density_and_gradient(

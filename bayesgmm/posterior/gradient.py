@@ -146,9 +146,7 @@ def _correlated(weights, means, scales, correlation, rows, pairs, row_weight, sc
                 second[j, i] = second[i, j]
         for i in range(n_features):
             for j in range(n_features):
-                second[i, j] += (
-                    n * means[k, i] * means[k, j] - first[i] * means[k, j] - means[k, i] * first[j]
-                )
+                second[i, j] += n * means[k, i] * means[k, j] - first[i] * means[k, j] - means[k, i] * first[j]
         if not shared:
             _factor_gradient(factors[g], inverses[g], second, n, scales[g], d_log_scales[g], d_correlation[g])
     if shared:

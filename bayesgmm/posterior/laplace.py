@@ -105,15 +105,11 @@ def _diagonal_mode(density: Density, point: Array) -> Mode:
     n_probes = 30
     for _ in range(n_probes):
         probe = rng.choice([-1.0, 1.0], size=point.size)
-        estimate += (
-            probe * (density(point - _STEP * probe)[1] - density(point + _STEP * probe)[1]) / (2 * _STEP)
-        )
+        estimate += probe * (density(point - _STEP * probe)[1] - density(point + _STEP * probe)[1]) / (2 * _STEP)
     curvature = np.maximum(estimate / n_probes, _LARGEST_SD**-2.0)
     value, gradient = density(point)
     sd = curvature**-0.5
-    return Mode(
-        point, value, np.diag(sd), float(estimate.min() / n_probes), float(np.linalg.norm(sd * gradient))
-    )
+    return Mode(point, value, np.diag(sd), float(estimate.min() / n_probes), float(np.linalg.norm(sd * gradient)))
 
 
 @dataclass(frozen=True)
@@ -134,9 +130,7 @@ class LaplaceDraws:
     ess: float
 
 
-def sample_laplace(
-    density: Density, mode: Mode, n_draws: int, seed: int | np.random.Generator
-) -> LaplaceDraws:
+def sample_laplace(density: Density, mode: Mode, n_draws: int, seed: int | np.random.Generator) -> LaplaceDraws:
     """Draw from N(mode, M M'), smooth the importance ratios (PSIS) and resample ``n_draws`` of them.
 
     Four times as many proposals as draws are made, so that resampling repeats few.

@@ -35,9 +35,7 @@ def as_pandas(data: Any) -> pd.DataFrame:
     import pandas as pd
 
     if isinstance(data, str | bytes):
-        raise InputError(
-            f"the data is the string {_short(data)}; read a file or bundled set with read_table first"
-        )
+        raise InputError(f"the data is the string {_short(data)}; read a file or bundled set with read_table first")
     if isinstance(data, dict):
         try:
             data = pd.DataFrame(data)
@@ -72,23 +70,17 @@ def _from_array(data: Any) -> pd.DataFrame:
     import pandas as pd
 
     if hasattr(data, "toarray") and hasattr(data, "nnz"):
-        raise InputError(
-            "the data is a sparse matrix, which a Gaussian mixture cannot use; pass data.toarray()"
-        )
+        raise InputError("the data is a sparse matrix, which a Gaussian mixture cannot use; pass data.toarray()")
     if isinstance(data, np.ma.MaskedArray):
         data = np.ma.filled(data.astype(float), np.nan)
     try:
         array = np.asarray(data)
     except (ValueError, TypeError) as error:
-        raise InputError(
-            f"the data cannot be read as an array ({_one_line(error)}); give rows of one length"
-        ) from None
+        raise InputError(f"the data cannot be read as an array ({_one_line(error)}); give rows of one length") from None
     if array.dtype.names is not None:
         return pd.DataFrame(array)
     if array.ndim == 0:
-        raise InputError(
-            f"the data is a single {type(data).__name__}, not a table; pass rows and columns of numbers"
-        )
+        raise InputError(f"the data is a single {type(data).__name__}, not a table; pass rows and columns of numbers")
     if array.ndim > 2:
         raise InputError(f"the data has {array.ndim} dimensions; reshape it to rows x columns")
     if array.ndim == 1:
@@ -193,9 +185,7 @@ def check_finite(values: np.ndarray, frame: pd.DataFrame) -> None:
         for j, name in enumerate(frame.columns):
             rows = np.flatnonzero(wrong(values[:, j]))
             if rows.size:
-                count = (
-                    f"one {kind} value, in" if rows.size == 1 else f"{rows.size} {kind} values, the first in"
-                )
+                count = f"one {kind} value, in" if rows.size == 1 else f"{rows.size} {kind} values, the first in"
                 raise InputError(f"column {name!r} has {count} {_row(frame.index, int(rows[0]))}; {remedy}")
 
 
@@ -204,8 +194,7 @@ def check_varied(values: np.ndarray, frame: pd.DataFrame) -> None:
     for j, name in enumerate(frame.columns):
         if np.all(values[:, j] == values[0, j]):
             raise InputError(
-                f"column {name!r} is constant: every value is {values[0, j]:g}; drop it, "
-                "for it tells no rows apart"
+                f"column {name!r} is constant: every value is {values[0, j]:g}; drop it, for it tells no rows apart"
             )
 
 

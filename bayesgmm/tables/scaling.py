@@ -38,12 +38,8 @@ class Scaling:
             array.flags.writeable = False
             object.__setattr__(self, name, array)
         if self.location.ndim != 1 or self.location.shape != self.scale.shape:
-            raise ValueError(
-                f"location {self.location.shape} and scale {self.scale.shape} must both have shape (D,)"
-            )
-        if not (
-            np.all(np.isfinite(self.location)) and np.all(np.isfinite(self.scale)) and np.all(self.scale > 0)
-        ):
+            raise ValueError(f"location {self.location.shape} and scale {self.scale.shape} must both have shape (D,)")
+        if not (np.all(np.isfinite(self.location)) and np.all(np.isfinite(self.scale)) and np.all(self.scale > 0)):
             raise ValueError("location must be finite and scale finite and positive")
 
     @classmethod
@@ -159,14 +155,10 @@ def _shares(sample_weight: ArrayLike, n_obs: int) -> np.ndarray:
     """Weights (N,) scaled to sum one."""
     weight = np.asarray(sample_weight, dtype=np.float64)
     if weight.shape != (n_obs,):
-        raise InputError(
-            f"sample_weight has shape {weight.shape}; give one weight for each of the {n_obs} rows"
-        )
+        raise InputError(f"sample_weight has shape {weight.shape}; give one weight for each of the {n_obs} rows")
     if not np.all(np.isfinite(weight)) or np.any(weight < 0):
         row = int(np.flatnonzero(~(np.isfinite(weight) & (weight >= 0)))[0])
-        raise InputError(
-            f"sample_weight of row {row} is {weight[row]:g}; weights must be finite and not negative"
-        )
+        raise InputError(f"sample_weight of row {row} is {weight[row]:g}; weights must be finite and not negative")
     if not weight.any():
         raise InputError("sample_weight is zero for every row; give at least one row a positive weight")
     weight = weight / weight.max()

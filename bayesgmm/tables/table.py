@@ -89,9 +89,7 @@ class Table:
         return replace(self, values=np.ascontiguousarray(self.values[:, positions]), columns=tuple(chosen))
 
     def __repr__(self) -> str:
-        return (
-            f"<Table {self.name!r}: {self.n_obs} rows, {self.n_features} columns ({listed(self.columns)})>"
-        )
+        return f"<Table {self.name!r}: {self.n_obs} rows, {self.n_features} columns ({listed(self.columns)})>"
 
 
 def as_table(data: Any, columns: str | Iterable[object] | None = None, name: str | None = None) -> Table:
@@ -127,9 +125,7 @@ def as_table(data: Any, columns: str | Iterable[object] | None = None, name: str
     frame = as_pandas(data)
     names = unique_names(frame)
     if not names:
-        raise InputError(
-            "the data is empty: it has no columns; pass a table with at least one column of numbers"
-        )
+        raise InputError("the data is empty: it has no columns; pass a table with at least one column of numbers")
     if len(frame) < 2:
         size = "is empty: it has no rows" if len(frame) == 0 else "has one row only"
         raise InputError(f"the data {size}; a mixture needs at least two rows")
@@ -140,9 +136,7 @@ def as_table(data: Any, columns: str | Iterable[object] | None = None, name: str
     values = numbers(chosen)
     check_finite(values, chosen)
     check_varied(values, chosen)
-    return Table(
-        values, tuple(chosen.columns), row_labels(frame.index), "data" if name is None else str(name)
-    )
+    return Table(values, tuple(chosen.columns), row_labels(frame.index), "data" if name is None else str(name))
 
 
 def rows_to_score(data: Any, columns: tuple[str, ...]) -> tuple[np.ndarray, pd.Index]:

@@ -133,7 +133,9 @@ def predictive_checks(
         expected = replicated.mean(0)
         observed = float(_density_distance(_shares(values[:, i], edges[i]), expected))
         rows[column, "density"] = _row(observed, _density_distance(replicated, expected), tails)
-    table = pd.DataFrame.from_dict(rows, orient="index", columns=["observed", "replicated", "lower", "upper", "p_value"])
+    table = pd.DataFrame.from_dict(
+        rows, orient="index", columns=["observed", "replicated", "lower", "upper", "p_value"]
+    )
     table.index = pd.MultiIndex.from_tuples(table.index, names=["feature", "statistic"])
     table.attrs.update(interval=f"{mass:.0%} equal-tailed", n_replicates=len(chosen), seed=random_seed)
     return table

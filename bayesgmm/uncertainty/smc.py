@@ -49,9 +49,7 @@ class Annealed:
     acceptance: float
 
 
-def anneal(
-    target: Target, points: Array, start: Array, stop: Array, move: Move, rng: np.random.Generator
-) -> Annealed:
+def anneal(target: Target, points: Array, start: Array, stop: Array, move: Move, rng: np.random.Generator) -> Annealed:
     """Carry particles from the posterior with row weights ``start`` (N,) to that with ``stop`` (N,).
 
     Parameters

@@ -73,7 +73,9 @@ class FilledComponents:
         return head + self.table.round(4).to_string()
 
     def _repr_html_(self) -> str:
-        return f"<p>Filled components: {self.most_probable} most probable. {self.prior}</p>{self.table.round(4).to_html()}"
+        return (
+            f"<p>Filled components: {self.most_probable} most probable. {self.prior}</p>{self.table.round(4).to_html()}"
+        )
 
 
 def filled_components(

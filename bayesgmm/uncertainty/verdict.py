@@ -245,9 +245,7 @@ def _collapsed_share(view: PosteriorView) -> float:
     return float(np.mean(smallest < SMALLEST_SD**2))
 
 
-def _judge(
-    chains: dict[str, Array], table: pd.DataFrame, n_divergent: int, moved: float, collapsed: float
-) -> str:
+def _judge(chains: dict[str, Array], table: pd.DataFrame, n_divergent: int, moved: float, collapsed: float) -> str:
     first = next(iter(chains.values()))
     if collapsed > COLLAPSED or not np.isfinite(table["mean"]).all():
         return "degenerate"

@@ -167,14 +167,20 @@ def situations() -> Iterator[Situation]:
         yield of("well separated", f"two groups, {structure}", CONVERGED, sampled, two, 2, structure)
     yield of("well separated", "three groups, full", CONVERGED, sampled, three, 3)
     yield of("well separated", "three groups on a line", CONVERGED, sampled, blobs(line(0, 7, 15), 300), 3)
-    yield of("well separated", "unequal sizes and scales", CONVERGED, sampled, blobs(line(0, 12), 300, (1, 2), (0.9, 0.1)), 2)
+    yield of(
+        "well separated", "unequal sizes and scales", CONVERGED, sampled, blobs(line(0, 12), 300, (1, 2), (0.9, 0.1)), 2
+    )
     yield of("one component", "one column", CONVERGED, sampled, blobs([[0]], 100), 1)
     yield of("one component", "three columns, full", CONVERGED, sampled, blobs([[0, 1, 2]], 200), 1)
     yield of("one component", "three columns, diag", CONVERGED, sampled, blobs([[0, 1, 2]], 200), 1, "diag")
     yield of("overlapping", "three sd apart, full", EITHER, sampled, blobs([[0, 0], [3, 0]], 600), 2)
-    yield of("overlapping", "two and a half sd apart, tied", EITHER, sampled, blobs([[0, 0], [2.5, 0]], 1000), 2, "tied")
+    yield of(
+        "overlapping", "two and a half sd apart, tied", EITHER, sampled, blobs([[0, 0], [2.5, 0]], 1000), 2, "tied"
+    )
     yield of("overlapping", "same centre, two scales", EITHER, sampled, blobs([[0, 0], [0, 0]], 1000, (1, 4)), 2)
-    yield of("overlapping", "on a line, three sd apart", EITHER, sampled, blobs(line(0, 3), 1000, weights=(0.7, 0.3)), 2)
+    yield of(
+        "overlapping", "on a line, three sd apart", EITHER, sampled, blobs(line(0, 3), 1000, weights=(0.7, 0.3)), 2
+    )
     yield of("K too small", "three groups, K=1", CONVERGED, sampled, three, 1)
     yield of("K too small", "three groups on a line, K=2", CONVERGED, sampled, blobs(line(0, 4, 14), 300), 2)
     yield of("K too small", "four groups, K=3", CONVERGED, sampled, blobs([[0, 0], [3, 0], [15, 0], [0, 20]], 400), 3)

@@ -107,7 +107,10 @@ def test_a_flat_prior_leaves_maximum_likelihood_and_rows_of_weight_two_count_twi
 
 @pytest.mark.parametrize(
     ("priors", "word"),
-    [(bg.Priors(weight_concentration=0.5), "weight_concentration"), (bg.Priors(correlation_eta=0.5), "correlation_eta")],
+    [
+        (bg.Priors(weight_concentration=0.5), "weight_concentration"),
+        (bg.Priors(correlation_eta=0.5), "correlation_eta"),
+    ],
 )
 def test_priors_without_a_maximum_are_refused(priors: bg.Priors, word: str, rows: np.ndarray) -> None:
     with pytest.raises(bg.InputError, match=word):

@@ -17,7 +17,9 @@ def test_replicates_have_the_moments_of_the_mixture() -> None:
     x = replicates(Mixture.from_dense("full", weights, means, covariances), 200_000, np.random.default_rng(0))[0]
     mean = weights[0] @ means[0]
     centred = means[0] - mean
-    covariance = np.einsum("k,kij->ij", weights[0], covariances[0]) + np.einsum("k,ki,kj->ij", weights[0], centred, centred)
+    covariance = np.einsum("k,kij->ij", weights[0], covariances[0]) + np.einsum(
+        "k,ki,kj->ij", weights[0], centred, centred
+    )
     assert np.allclose(x.mean(0), mean, atol=0.03)
     assert np.allclose(np.cov(x.T), covariance, atol=0.08)
 

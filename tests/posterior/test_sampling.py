@@ -199,6 +199,8 @@ def test_interrupt_returns_the_draws_so_far(monkeypatch: pytest.MonkeyPatch) -> 
             impatient(seconds)
 
     monkeypatch.setattr(chains, "time", Clock)
-    post = sample_posterior(x, 3, draws=200_000, tune=50, chains=2, random_seed=0, progressbar=False, log_likelihood=False)
+    post = sample_posterior(
+        x, 3, draws=200_000, tune=50, chains=2, random_seed=0, progressbar=False, log_likelihood=False
+    )
     assert post.attrs["interrupted"] == 1
     assert 4 <= post["posterior"].sizes["draw"] < 200_000

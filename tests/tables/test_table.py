@@ -59,9 +59,7 @@ def test_arrays_get_numbered_columns(data):
 
 def test_labelled_arrays_are_arrays():
     xarray = pytest.importorskip("xarray")
-    np.testing.assert_array_equal(
-        as_table(xarray.DataArray(VALUES, dims=("obs_id", "feature"))).values, VALUES
-    )
+    np.testing.assert_array_equal(as_table(xarray.DataArray(VALUES, dims=("obs_id", "feature"))).values, VALUES)
 
 
 def test_one_dimensional_data_is_one_column():

@@ -178,7 +178,15 @@ def test_many_rows_are_read_in_blocks():
         "full", np.ones((draws, 1)), 0.01 * rng.normal(size=(draws, 1, 1)), np.ones((draws, 1, 1, 1))
     )
     view = PosteriorView(
-        mixture, mixture[0], values, np.arange(n), ("x",), Scaling.identity(1), 2, draws // 2, np.empty((draws, 0)),
+        mixture,
+        mixture[0],
+        values,
+        np.arange(n),
+        ("x",),
+        Scaling.identity(1),
+        2,
+        draws // 2,
+        np.empty((draws, 0)),
         np.ones(n),
     )
     tracemalloc.start()

@@ -55,7 +55,8 @@ def test_evidence_is_the_prior_mean_of_the_likelihood(rows, structure):
 
 
 @pytest.mark.parametrize(
-    "scale", [LogNormalScale(), HalfNormalScale(0.7), InverseGammaScale(3.0, 0.5), InverseGammaScale(2.0, hyper=(0.5, 2.0))]
+    "scale",
+    [LogNormalScale(), HalfNormalScale(0.7), InverseGammaScale(3.0, 0.5), InverseGammaScale(2.0, hyper=(0.5, 2.0))],
 )
 def test_prior_draws_follow_the_prior(scale):
     """The prior's scale coordinates against the distribution each family names."""

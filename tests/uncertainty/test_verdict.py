@@ -60,7 +60,9 @@ def test_quantities_do_not_depend_on_labels(good):
     assert diagnosis.moved == pytest.approx(0.5, abs=0.05)
 
 
-@pytest.mark.parametrize("how", ["one chain at a point", "all chains at points", "one chain creeps", "one draw in 20 diverges"])
+@pytest.mark.parametrize(
+    "how", ["one chain at a point", "all chains at points", "one chain creeps", "one draw in 20 diverges"]
+)
 def test_stuck_chains_do_not_pass(how):
     diagnosis = diagnose(stuck(TWO, 2, how))
     assert diagnosis.verdict == "not converged"
