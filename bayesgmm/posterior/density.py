@@ -249,7 +249,9 @@ class Density:
         """Number of coordinates P."""
         return self.coordinates.size
 
-    def _arguments(self) -> tuple[Any, ...]:
+    @property
+    def arguments(self) -> tuple[Any, ...]:
+        """What `log_density_and_gradient` takes after the point and the slope."""
         c, design = self.coordinates, self.design
         free = c.structure.free(c.n_components, c.n_features)
         return (
@@ -273,14 +275,14 @@ class Density:
     def __call__(self, x: Array) -> tuple[float, Array]:
         """Log density and gradient (P,) at an unconstrained point (P,)."""
         gradient = np.empty(self.size)
-        value = log_density_and_gradient(np.ascontiguousarray(x, dtype=float), gradient, *self._arguments())
+        value = log_density_and_gradient(np.ascontiguousarray(x, dtype=float), gradient, *self.arguments)
         return value, gradient
 
     def many(self, points: Array) -> Array:
         """Log densities (S,) at points (S, P), on all cores."""
         points = np.ascontiguousarray(points, dtype=float)
         values = np.empty(len(points))
-        arguments = self._arguments()
+        arguments = self.arguments
 
         def over(part: slice) -> None:
             _log_densities(points[part], values[part], *arguments)

@@ -174,7 +174,7 @@ def _in_chunks(
 ) -> float:
     """Apply a compiled move to all particles, in place, on all cores; the mean acceptance."""
     values = density.many(points)
-    arguments = density._arguments()
+    arguments = density.arguments
     parts = [slice(a, min(a + _CHUNK, len(points))) for a in range(0, len(points), _CHUNK)]
     # One seed per chunk of fixed size: the same numbers on any number of cores.
     seeds = rng.integers(2**32, size=len(parts))
