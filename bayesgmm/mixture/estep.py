@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..tables.scaling import Scaling
-from .kernel import accumulate_values, block_log_terms, softmax_block
+from .kernel import BLOCK, accumulate_values, block_log_terms, softmax_block
 from .narrow import accumulate_narrow, narrow_log_terms
 from .parameters import Mixture
 from .structures import Structure
@@ -159,11 +159,6 @@ class Design:
         """The same rows with other case weights (N,)."""
         return Design.of(self.source, self.structure, sample_weight, self.scaling)
 
-    @property
-    def block(self) -> int:
-        """Rows per block: phi of a block should stay in the second-level cache."""
-        return 256 if self.n_features + self.pairs.shape[0] < 200 else 1024
-
     def is_narrow(self, mixture: Mixture) -> bool:
         """Whether a component is so narrow that the expanded form would lose digits."""
         variances = np.diagonal(mixture.dense_covariances, axis1=-2, axis2=-1)
@@ -255,7 +250,7 @@ def _expanded_statistics(batch: Mixture, design: Design) -> Statistics:
 
     def over(first: int, stop: int) -> tuple[Array, Array]:
         return accumulate_values(
-            theta, design.source, location, precision, design.pairs, design.row_weight, first, stop, design.block
+            theta, design.source, location, precision, design.pairs, design.row_weight, first, stop, BLOCK
         )
 
     log_likelihood, t = _sum_over_slices(over, design.n_rows)
@@ -282,7 +277,7 @@ def _narrow_statistics(batch: Mixture, design: Design) -> Statistics:
 
     def over(first: int, stop: int) -> tuple[Array, Array]:
         return accumulate_narrow(
-            inverse, constant, means, design.source, location, precision, design.row_weight, first, stop, design.block
+            inverse, constant, means, design.source, location, precision, design.row_weight, first, stop, BLOCK
         )
 
     log_likelihood, t = _sum_over_slices(over, design.n_rows)

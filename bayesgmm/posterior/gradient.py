@@ -18,19 +18,13 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from ..mixture.kernel import accumulate
+from ..mixture.kernel import BLOCK, accumulate
 
-__all__ = ["block_size", "likelihood_and_gradient"]
-
-
-# Not a literal: for `0` numba would compile the E-step a second time.
-_FIRST = np.int64(0)
+__all__ = ["likelihood_and_gradient"]
 
 
-@njit(nogil=True, cache=True)
-def block_size(n_features):
-    """Rows per block for F features: phi of a block should stay in the second-level cache."""
-    return 256 if n_features < 200 else 1024
+# Not literals: for `0` numba would compile the E-step a second time.
+_FIRST, _BLOCK = np.int64(0), np.int64(BLOCK)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -111,7 +105,7 @@ def _correlated(weights, means, scales, correlation, rows, pairs, row_weight, sc
             i, j = pairs[p, 0] - 1, pairs[p, 1] - 1
             theta[0, k, 1 + n_features + p] = -precisions[g, i, j] * (0.5 if i == j else 1.0)
 
-    value, t = accumulate(theta, rows, pairs, row_weight, _FIRST, rows.shape[1], block_size(size))
+    value, t = accumulate(theta, rows, pairs, row_weight, _FIRST, rows.shape[1], _BLOCK)
     log_likelihood = value[0]
     if shared:
         for i in range(n_features):
@@ -172,7 +166,7 @@ def _uncorrelated(weights, means, scales, rows, pairs, row_weight):
             theta[0, k, 1 + n_features + (0 if sphere else i)] = -0.5 * precision
         theta[0, k, 0] = constant
 
-    value, t = accumulate(theta, rows, pairs, row_weight, _FIRST, rows.shape[1], block_size(size))
+    value, t = accumulate(theta, rows, pairs, row_weight, _FIRST, rows.shape[1], _BLOCK)
     counts = np.empty(n_components)
     d_means = np.empty((n_components, n_features))
     d_log_scales = np.zeros(scales.shape)

@@ -201,7 +201,7 @@ def pymc_reuse_worker() -> list[dict[str, Any]]:
 def gradient_worker(quick: bool) -> list[dict[str, Any]]:
     """Value and gradient against one E-step alone, at 10,000 x 5 with four components; one thread, processor time."""
     from bayesgmm.mixture import single_threaded_blas
-    from bayesgmm.mixture.kernel import accumulate
+    from bayesgmm.mixture.kernel import BLOCK, accumulate
     from bayesgmm.posterior.problem import Problem
 
     rows = []
@@ -215,7 +215,7 @@ def gradient_worker(quick: bool) -> list[dict[str, Any]]:
 
         def e_step(theta: np.ndarray = theta, design: Any = design, n: int = n) -> None:
             for _ in range(20):
-                accumulate(theta, design.rows, design.pairs, design.row_weight, 0, n, design.block)
+                accumulate(theta, design.rows, design.pairs, design.row_weight, 0, n, BLOCK)
 
         def gradient(density: Any = density, point: np.ndarray = point) -> None:
             for _ in range(20):
