@@ -334,20 +334,30 @@ def run_all(tasks: list[tuple[Cell, int]], processes: int) -> list[dict[str, Any
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--per-cell", type=int, default=100, help="data sets per cell")
+    parser.add_argument("--undecided", type=int, default=0, help="data sets for cells that --per-cell leaves undecided")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path(__file__).parents[2] / "reports")
     options = parser.parse_args()
-    # Cells take turns, so that neither the slow nor the quick ones come last.
-    tasks = [(cell, options.seed * 10**6 + i) for i in range(options.per_cell) for cell in CELLS]
-    begun = time.perf_counter()
-    results = run_all(tasks, options.processes)
-    for key, found in run_mclust(tasks, options.processes).items():
-        next(r for r in results if (r["cell"], r["seed"]) == key)["scores"]["mclust"] = found
-    from memberships_report import write_report
+    from memberships_report import undecided, write_report
 
+    def tasks(cells: list[Cell], first: int, stop: int) -> list[tuple[Cell, int]]:
+        """Cells take turns, so that neither the slow nor the quick ones come last."""
+        return [(cell, options.seed * 10**6 + i) for i in range(first, stop) for cell in cells]
+
+    begun = time.perf_counter()
+    todo = tasks(CELLS, 0, options.per_cell)
+    results = run_all(todo, options.processes)
+    if options.undecided > options.per_cell:
+        more = tasks([CELLS[i] for i in undecided(results, CELLS)], options.per_cell, options.undecided)
+        results += run_all(more, options.processes)
+        todo += more
+    by_key = {(r["cell"], r["seed"]): r for r in results}
+    for key, found in run_mclust(todo, options.processes).items():
+        by_key[key]["scores"]["mclust"] = found
     seconds = time.perf_counter() - begun
-    write_report(results, CELLS, options.out, seconds, f"--per-cell {options.per_cell} --seed {options.seed}")
+    told = f"--per-cell {options.per_cell} --undecided {options.undecided} --seed {options.seed}"
+    write_report(results, CELLS, options.out, seconds, told)
 
 
 if __name__ == "__main__":
