@@ -40,7 +40,7 @@ _FEWEST_DRAWS = 100
 # Nats by which repeats may differ and still be of one thing.
 _DISAGREEMENT = 1.0
 # Rows times coordinates up to which tempering takes a minute or so.
-_MOST_TO_TEMPER = 10_000
+_MOST_TO_TEMPER = 5_000
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def log_evidence(
         From `sample_posterior`.
     method : {"auto", "bridge", "smc"}
         "auto" is "bridge" where its repeats agree to within one nat, and otherwise "smc": chains that settled in different
-        places are no bridge. Where rows times coordinates are beyond 10,000, and tempering takes long, it stays with the median
+        places are no bridge. Where rows times coordinates are beyond 5,000, and tempering takes long, it stays with the median
         of the repeats, and ``se`` is their range.
         "bridge" (Meng & Wong 1996; Gronau et al. 2017) uses the draws; each chain in turn is compared with a proposal fitted
         to the others, so that chains in different modes show in the standard error. "smc" tempers from the prior and uses the
