@@ -16,6 +16,7 @@ from .em import Grid, fit_grid
 from .mixture import COVARIANCE_TYPES
 from .posterior import Priors
 from .posterior.problem import Problem
+from .posterior.settings import Settings
 from .report.files import draw_store, prepare_folder, read_folder, write_folder
 from .report.findings import Findings
 from .tables import InputError, Table, as_table
@@ -197,9 +198,9 @@ def analyze(
     columns: Sequence[str] | None = None,
     posterior: Cells = "bic",
     priors: Priors | None = None,
-    draws: int = 1000,
-    chains: int = 4,
-    cores: int | None = None,
+    draws: int = Settings.draws,
+    chains: int = Settings.chains,
+    cores: int | None = Settings.cores,
     random_seed: int = 0,
     progressbar: bool = True,
     command: str | None = None,
@@ -254,9 +255,8 @@ def analyze(
     cells, why = chosen_cells(grid, posterior)
     wanted = [problems[cell] for cell in cells]
     store = None if folder is None else draw_store(prepare_folder(Path(folder)), fresh)
-    posteriors, diagnoses, reused = sampled_until_settled(
-        wanted, grid, store, draws=draws, chains=chains, cores=cores, random_seed=random_seed, progressbar=progressbar
-    )
+    how = Settings(draws=draws, chains=chains, cores=cores, random_seed=random_seed, progressbar=progressbar)
+    posteriors, diagnoses, reused = sampled_until_settled(wanted, grid, how, store)
     comparison = compare(posteriors, grid=grid, progressbar=progressbar, random_seed=random_seed)
     settings = {
         "n_components": ks,

@@ -22,11 +22,13 @@ from bayesgmm.cli import main
 from bayesgmm.em import fit_grid
 from bayesgmm.posterior import Priors
 from bayesgmm.posterior.problem import Problem
-from bayesgmm.posterior.sampling import sample_many
+from bayesgmm.posterior.settings import Settings
 from bayesgmm.posterior.storage import DrawStore, draws_file, fingerprint_of, read_draws, write_draws
+from bayesgmm.posterior.sweep import sample_many
 from bayesgmm.report.files import reserved
 
 ROWS = 60
+FEW = Settings(draws=20, tune=50, chains=2, random_seed=0, progressbar=False)
 OPTIONS = ["-k", "1:4", "--covariance", "diag", "--draws", "400", "--chains", "2", "--json"]
 
 
@@ -138,7 +140,7 @@ def asked(values: np.ndarray, priors: Priors | None = None) -> tuple[Problem, st
 def test_store_returns_what_was_kept_for_the_same_request_alone(data, tmp_path) -> None:
     values = pd.read_csv(data).to_numpy()
     problem, fingerprint = asked(values)
-    (tree,) = sample_many([problem], draws=20, tune=50, chains=2, random_seed=0, progressbar=False).values()
+    (tree,) = sample_many([problem], FEW).values()
     store = DrawStore(tmp_path)
     assert store.find("2 diag", fingerprint) is None
     store.keep("2 diag", tree, fingerprint)
@@ -159,7 +161,7 @@ def test_store_returns_what_was_kept_for_the_same_request_alone(data, tmp_path) 
 
 def test_every_kind_of_damage_is_noticed(data, tmp_path) -> None:
     problem, fingerprint = asked(pd.read_csv(data).to_numpy())
-    (tree,) = sample_many([problem], draws=20, tune=50, chains=2, random_seed=0, progressbar=False).values()
+    (tree,) = sample_many([problem], FEW).values()
     store, path = DrawStore(tmp_path), tmp_path / "posterior-2-diag.nc"
     store.keep("2 diag", tree, fingerprint)
     good = path.read_bytes()

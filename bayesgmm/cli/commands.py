@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 from typer.exceptions import TyperException
 
+from ..posterior.settings import Settings
 from ..tables.errors import InputError
 from .options import (
     ALL_COVARIANCES,
@@ -96,8 +97,8 @@ def report(
     priors: PriorsText = None,
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the results.")] = Path("bayesgmm-report"),
     seed: Seed = 0,
-    draws: Draws = 1000,
-    chains: Chains = 4,
+    draws: Draws = Settings.draws,
+    chains: Chains = Settings.chains,
     every: Annotated[bool, typer.Option("--all", help="Sample every cell of the grid.")] = False,
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Sample anew what an earlier run into the folder did.")
@@ -213,8 +214,8 @@ def sample(
     columns: Columns = None,
     priors: PriorsText = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="NetCDF file for the draws.")] = None,
-    draws: Draws = 1000,
-    chains: Chains = 4,
+    draws: Draws = Settings.draws,
+    chains: Chains = Settings.chains,
     seed: Seed = 0,
     config: Config = None,
     quiet: Quiet = False,

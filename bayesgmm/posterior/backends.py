@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from .coordinates import Coordinates
 from .draws import Draws
 from .model import from_value_variables, to_value_variables
+from .settings import Settings
 
 if TYPE_CHECKING:
     import pymc as pm
@@ -27,19 +28,7 @@ Array = NDArray[np.float64]
 _STATS = ("diverging", "energy", "lp", "n_steps", "tree_depth", "step_size", "acceptance_rate")
 
 
-def sample_with_pymc(
-    model: pm.Model,
-    coordinates: Coordinates,
-    start: Array,
-    *,
-    draws: int,
-    tune: int,
-    chains: int,
-    cores: int,
-    seed: int,
-    target_accept: float,
-    progressbar: bool,
-) -> Draws:
+def sample_with_pymc(model: pm.Model, coordinates: Coordinates, start: Array, settings: Settings, seed: int) -> Draws:
     """PyMC's NUTS, chains in processes of their own.
 
     Parameters
@@ -49,8 +38,9 @@ def sample_with_pymc(
     coordinates : Coordinates
     start : (chains, P)
         Unconstrained starting points.
-    draws, tune, chains, cores, seed, target_accept, progressbar
-        As in `sample_posterior`.
+    settings : Settings
+    seed : int
+        Of the chains; that of ``settings`` is the sweep's.
 
     Returns
     -------
@@ -67,17 +57,17 @@ def sample_with_pymc(
     try:
         with model, _forks_allowed():
             tree = pm.sample(
-                draws,
-                tune=tune,
-                chains=chains,
-                cores=cores,
+                settings.draws,
+                tune=settings.tune,
+                chains=settings.chains,
+                cores=settings.n_cores,
                 random_seed=seed,
-                initvals=_starts(model, coordinates, start, chains),
+                initvals=_starts(model, coordinates, start, settings.chains),
                 init="adapt_diag",
                 nuts_sampler="pymc",
-                nuts={"target_accept": target_accept},
-                progressbar=progressbar,
-                quiet=not progressbar,
+                nuts={"target_accept": settings.target_accept},
+                progressbar=settings.progressbar,
+                quiet=not settings.progressbar,
                 compute_convergence_checks=False,
                 idata_kwargs={"include_transformed": True},
             )
@@ -88,21 +78,12 @@ def sample_with_pymc(
     unconstrained = _points(model, coordinates, tree)
     stats = _stats(tree)
     stats["n_steps"] = stats["n_steps"].astype(np.int64)
-    return Draws(unconstrained, stats, "pymc", tune, unconstrained.shape[:2] != (chains, draws))
+    whole = unconstrained.shape[:2] == (settings.chains, settings.draws)
+    return Draws(unconstrained, stats, "pymc", settings.tune, not whole)
 
 
 def sample_with_numpyro(
-    model: pm.Model,
-    coordinates: Coordinates,
-    start: Array,
-    *,
-    draws: int,
-    tune: int,
-    chains: int,
-    cores: int,
-    seed: int,
-    target_accept: float,
-    progressbar: bool,
+    model: pm.Model, coordinates: Coordinates, start: Array, settings: Settings, seed: int
 ) -> Draws:
     """NumPyro's NUTS on the model compiled by JAX, on whatever device JAX uses.
 
@@ -124,30 +105,30 @@ def sample_with_numpyro(
     # Before JAX makes its devices: on import, PyMC has it make one for each chain that there could be.
     from pymc.sampling.jax import sample_numpyro_nuts
 
-    parallel = cores > 1 and chains <= jax.local_device_count()
+    parallel = settings.n_cores > 1 and settings.chains <= jax.local_device_count()
     with warnings.catch_warnings():
         # PyMC passes NumPyro's renamed options; nothing that a user could change.
         warnings.filterwarnings("ignore", category=DeprecationWarning, module="(pymc|numpyro|jax)")
         tree = sample_numpyro_nuts(
-            draws,
-            tune=tune,
-            chains=chains,
-            target_accept=target_accept,
+            settings.draws,
+            tune=settings.tune,
+            chains=settings.chains,
+            target_accept=settings.target_accept,
             random_seed=seed,
-            initvals=_starts(model, coordinates, start, chains),
+            initvals=_starts(model, coordinates, start, settings.chains),
             jitter=False,
             model=model,
             var_names=[v.name for v in model.value_vars],
             keep_untransformed=True,
-            progressbar=progressbar,
-            quiet=not progressbar,
+            progressbar=settings.progressbar,
+            quiet=not settings.progressbar,
             chain_method="parallel" if parallel else "vectorized",
             compute_convergence_checks=False,
         )
     stats = _stats(tree)
     # NumPyro's potential energy is minus the log density.
     stats["lp"] = -stats["lp"]
-    return Draws(_points(model, coordinates, tree), stats, "numpyro", tune)
+    return Draws(_points(model, coordinates, tree), stats, "numpyro", settings.tune)
 
 
 def _points(model: pm.Model, coordinates: Coordinates, tree: Any) -> Array:

@@ -20,6 +20,7 @@ from .density import Density
 from .laplace import Mode, find_mode
 from .priors import Priors
 from .problem import Problem
+from .starts import starting_mixtures
 
 __all__ = ["MAPFit", "find_map"]
 
@@ -134,9 +135,8 @@ def _check_bounded(problem: Problem) -> None:
 
 
 def _best_mode(problem: Problem, density: Density, em: EMFit) -> Mode:
-    starts = [em.mixture, *(optimum.mixture for optimum in em.optima if not optimum.spurious)]
     modes = []
-    for mixture in starts:
+    for mixture in starting_mixtures(em):
         start = density.start_at(mixture.standardised(problem.scaling))
         if np.isfinite(density(start)[0]):
             modes.append(find_mode(density, start))

@@ -1,55 +1,63 @@
-"""How to sample: the options of `sample_posterior`, checked once."""
+"""How to sample: the options of `sample_posterior` and their defaults, checked where they are put together."""
 
 from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal, get_args
 
 import numpy as np
 
 from ..tables import InputError
 
-__all__ = ["DEFAULT_TUNE", "Method", "Sampler", "Settings"]
+__all__ = ["Method", "Sampler", "Settings"]
 
 Method = Literal["nuts", "laplace", "auto"]
 Sampler = Literal["nutpie", "pymc", "numpyro"]
-DEFAULT_TUNE = 300
+_LEAST = {"draws": 4, "tune": 20, "chains": 1, "cores": 1, "thin": 1}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Settings:
-    """How to sample, checked."""
+    """How to sample; the meaning of each is told in `sample_posterior`, which takes its defaults from here.
 
-    draws: int
-    tune: int
-    chains: int
-    cores: int
-    target_accept: float
-    sampler: Sampler
-    method: Method
-    progressbar: bool
+    Attributes
+    ----------
+    thin : int
+        Keep every so many-th draw.
 
-    @classmethod
-    def checked(cls, draws: Any, tune: Any, chains: Any, cores: Any, target_accept: float, sampler: str, method: str,
-                progressbar: bool) -> Settings:  # fmt: skip
-        """As `sample_posterior` takes them, defaults filled in.
+    Raises
+    ------
+    InputError
+        Naming the setting that cannot be used.
+    """
 
-        Raises
-        ------
-        InputError
-            Naming the setting that cannot be used.
-        """
-        for name, value, least in (("draws", draws, 4), ("tune", tune, 20), ("chains", chains, 1), ("cores", cores, 1)):
-            if value is not None and (not isinstance(value, int | np.integer) or value < least):
+    draws: int = 1000
+    tune: int = 300
+    chains: int = 4
+    cores: int | None = None
+    random_seed: int | None = None
+    target_accept: float = 0.8
+    progressbar: bool = True
+    sampler: Sampler = "nutpie"
+    method: Method = "nuts"
+    log_likelihood: bool | None = None
+    predictive: bool = False
+    thin: int = 1
+
+    def __post_init__(self) -> None:
+        for name, least in _LEAST.items():
+            value = getattr(self, name)
+            if not (name == "cores" and value is None) and (not isinstance(value, int | np.integer) or value < least):
                 raise InputError(f"{name}={value!r}: give a whole number, at least {least}")
-        if not 0.4 <= target_accept < 1:
-            raise InputError(f"target_accept={target_accept!r}: give a number from 0.4 to below 1")
-        if sampler not in ("nutpie", "pymc", "numpyro"):
-            raise InputError(f"sampler={sampler!r} is unknown: choose 'nutpie', 'pymc' or 'numpyro'")
-        if method not in ("nuts", "laplace", "auto"):
-            raise InputError(f"method={method!r} is unknown: choose 'nuts', 'laplace' or 'auto'")
-        available = getattr(os, "process_cpu_count", os.cpu_count)() or 1
-        cores = available if cores is None else cores
-        tune = DEFAULT_TUNE if tune is None else tune
-        return cls(draws, tune, chains, cores, target_accept, sampler, method, progressbar)  # type: ignore[arg-type]
+        if not 0.4 <= self.target_accept < 1:
+            raise InputError(f"target_accept={self.target_accept!r}: give a number from 0.4 to below 1")
+        for name, known in (("sampler", get_args(Sampler)), ("method", get_args(Method))):
+            if getattr(self, name) not in known:
+                choices = f"{', '.join(map(repr, known[:-1]))} or {known[-1]!r}"
+                raise InputError(f"{name}={getattr(self, name)!r} is unknown: choose {choices}")
+
+    @property
+    def n_cores(self) -> int:
+        """Chains to run at once."""
+        return self.cores or getattr(os, "process_cpu_count", os.cpu_count)() or 1

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ..em import Grid
 from ..posterior.problem import Problem
-from ..posterior.sampling import sample_many
+from ..posterior.settings import Settings
 from ..posterior.storage import DrawStore, fingerprint_of
+from ..posterior.sweep import sample_many
 from .verdict import Diagnosis, diagnose
 
 if TYPE_CHECKING:
@@ -24,14 +26,7 @@ _MOST_WORK, _WORK_PER_GRADIENT = 5e10, 1e4
 
 
 def sampled_until_settled(
-    wanted: list[Problem],
-    grid: Grid,
-    store: DrawStore | None = None,
-    *,
-    draws: int,
-    chains: int,
-    random_seed: int,
-    **settings: Any,
+    wanted: list[Problem], grid: Grid, settings: Settings, store: DrawStore | None = None
 ) -> tuple[dict[str, xr.DataTree], dict[str, Diagnosis], tuple[str, ...]]:
     """Sample every model; those whose chains have not settled once more, more carefully and with eight times the draws.
 
@@ -42,10 +37,10 @@ def sampled_until_settled(
     wanted : list of Problem
     grid : Grid
         Where chains start.
+    settings : Settings
+        Of the first run. Of those that change numbers, ``draws``, ``chains`` and ``random_seed`` are the caller's.
     store : DrawStore, optional
         Where models are kept as soon as they are done, and looked for first.
-    draws, chains, random_seed
-        As in `sample_many`; other settings too, which must not change the numbers.
 
     Returns
     -------
@@ -60,7 +55,7 @@ def sampled_until_settled(
     """
     store = DrawStore() if store is None else store
     em = {p.key: grid.fits[p.n_components, p.structure.name] for p in wanted}
-    decisive = {"draws": draws, "chains": chains, "random_seed": random_seed}
+    decisive = {name: getattr(settings, name) for name in ("draws", "chains", "random_seed")}
     longer: dict[str, Any] = {"thin": _LONGER, "tune": _LONGER_TUNE, "target_accept": _LONGER_ACCEPT}
     asked = {p.key: fingerprint_of(p, em[p.key], **decisive, **longer, most_work=_MOST_WORK) for p in wanted}
     found = {key: tree for key, value in asked.items() if (tree := store.find(key, value)) is not None}
@@ -77,12 +72,11 @@ def sampled_until_settled(
         store.keep(key, tree, asked[key])
 
     missing = [p for p in wanted if p.key not in found]
-    settings |= {"em": em, "chains": chains, "random_seed": random_seed}
     if missing:
-        sample_many(missing, draws=draws, finished=first, **settings)
+        sample_many(missing, settings, em=em, finished=first)
     again = [p for p in missing if _worth_more(diagnoses[p.key], posteriors[p.key])]
     if again:
-        sample_many(again, draws=_LONGER * draws, finished=second, **longer, **settings)
+        sample_many(again, replace(settings, draws=_LONGER * settings.draws, **longer), em=em, finished=second)
     keys = [p.key for p in wanted]
     return {k: posteriors[k] for k in keys}, {k: diagnoses[k] for k in keys}, tuple(found)
 

@@ -21,6 +21,7 @@ import pandas as pd
 from bayesgmm.em import fit_grid
 from bayesgmm.mixture import COVARIANCE_TYPES
 from bayesgmm.posterior.problem import Problem
+from bayesgmm.posterior.settings import Settings
 from bayesgmm.progress import progress_display
 from bayesgmm.tables import Table, as_table, read_table
 from bayesgmm.uncertainty.comparison import compare
@@ -57,7 +58,9 @@ def compared(table: Table, structures: tuple[str, ...], draws: int, chains: int,
     """`compare` on every cell, models in the order of the grid."""
     grid = fit_grid(table, COUNTS, structures, random_state=0, progressbar=show)
     problems = [Problem.of(table, k, name) for k, name in grid.fits]
-    posts, _, _ = sampled_until_settled(problems, grid, draws=draws, chains=chains, random_seed=0, progressbar=show)
+    posts, _, _ = sampled_until_settled(
+        problems, grid, Settings(draws=draws, chains=chains, random_seed=0, progressbar=show)
+    )
     return compare(posts, grid=grid, progressbar=show).loc[list(posts)]
 
 

@@ -13,6 +13,7 @@ from bayesgmm.posterior import backends
 from bayesgmm.posterior.backends import sample_with_numpyro, sample_with_pymc
 from bayesgmm.posterior.model import build_model
 from bayesgmm.posterior.problem import Problem
+from bayesgmm.posterior.settings import Settings
 
 STATS = {"diverging", "energy", "lp", "n_steps", "tree_depth", "step_size", "acceptance_rate"}
 needs_numpyro = pytest.mark.skipif(find_spec("numpyro") is None, reason="NumPyro is not installed")
@@ -29,15 +30,17 @@ def two():
     return problem, density, build_model(DATA, 2, "spherical"), start
 
 
+SEED = 5
+
+
 def settings(**changes):
-    usual = {"draws": 400, "tune": 300, "chains": 2, "cores": 1, "seed": 5, "target_accept": 0.8}
-    return {**usual, "progressbar": False, **changes}
+    return Settings(**{"draws": 400, "tune": 300, "chains": 2, "cores": 1, "progressbar": False, **changes})
 
 
 @pytest.fixture(scope="module")
 def by_pymc(two):
     _, density, model, start = two
-    return sample_with_pymc(model, density.coordinates, start, **settings())
+    return sample_with_pymc(model, density.coordinates, start, settings(), SEED)
 
 
 def check(drawn, problem, density):
@@ -58,7 +61,7 @@ def test_pymc_returns_draws_of_the_density(two, by_pymc):
 
 def test_cores_change_nothing(two, by_pymc):
     _, density, model, start = two
-    again = sample_with_pymc(model, density.coordinates, start, **settings(cores=2))
+    again = sample_with_pymc(model, density.coordinates, start, settings(cores=2), SEED)
     np.testing.assert_array_equal(again.unconstrained, by_pymc.unconstrained)
 
 
@@ -66,7 +69,7 @@ def test_cores_change_nothing(two, by_pymc):
 def test_numpyro_agrees_with_pymc(two, by_pymc):
     """Means within four Monte Carlo standard errors of each other, standard deviations within a quarter."""
     problem, density, model, start = two
-    drawn = sample_with_numpyro(model, density.coordinates, start, **settings(cores=2))
+    drawn = sample_with_numpyro(model, density.coordinates, start, settings(cores=2), SEED)
     check(drawn, problem, density)
     assert drawn.sampler == "numpyro"
     for p in range(density.size):
@@ -80,7 +83,7 @@ def test_one_component_has_no_weights_to_sample():
     problem = Problem.of(DATA, 1, "full")
     density = problem.density()
     start = np.zeros((2, density.size))
-    drawn = sample_with_pymc(build_model(DATA, 1, "full"), density.coordinates, start, **settings())
+    drawn = sample_with_pymc(build_model(DATA, 1, "full"), density.coordinates, start, settings(), SEED)
     check(drawn, problem, density)
     assert drawn.unconstrained.shape[-1] == 2
 
@@ -94,7 +97,7 @@ def test_interrupt_keeps_the_draws_so_far(two, monkeypatch):
             raise KeyboardInterrupt
 
     monkeypatch.setattr(pm, "sample", lambda *a, **k: original(*a, **k, callback=stop))
-    drawn = sample_with_pymc(model, density.coordinates, start[:1], **settings(chains=1))
+    drawn = sample_with_pymc(model, density.coordinates, start[:1], settings(chains=1), SEED)
     assert drawn.interrupted
     assert 0 < drawn.unconstrained.shape[1] < 400
     assert drawn.unconstrained.shape[1] == drawn.stats["lp"].shape[1]
@@ -109,17 +112,17 @@ def test_interrupt_before_the_first_draw_is_an_interrupt(two, monkeypatch):
 
     monkeypatch.setattr(pm, "sample", lambda *a, **k: original(*a, **k, callback=stop))
     with pytest.raises(KeyboardInterrupt):
-        sample_with_pymc(model, density.coordinates, start[:1], **settings(chains=1))
+        sample_with_pymc(model, density.coordinates, start[:1], settings(chains=1), SEED)
 
 
 def test_missing_numpyro_is_named(two, monkeypatch):
     _, density, model, start = two
     monkeypatch.setattr(backends, "find_spec", lambda name: None)
     with pytest.raises(ImportError, match="pip install numpyro"):
-        sample_with_numpyro(model, density.coordinates, start, **settings())
+        sample_with_numpyro(model, density.coordinates, start, settings(), SEED)
 
 
 def test_starts_must_match_the_chains(two):
     _, density, model, start = two
     with pytest.raises(ValueError, match="3 chains need"):
-        sample_with_pymc(model, density.coordinates, start, **settings(chains=3))
+        sample_with_pymc(model, density.coordinates, start, settings(chains=3), SEED)

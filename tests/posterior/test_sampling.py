@@ -10,7 +10,8 @@ from bayesgmm import InputError, Priors, load_dataset, sample_posterior
 from bayesgmm.mixture import COVARIANCE_TYPES
 from bayesgmm.posterior.convert import pointwise_log_likelihood, priors_of, view_of
 from bayesgmm.posterior.problem import Problem
-from bayesgmm.posterior.sampling import sample_many
+from bayesgmm.posterior.settings import Settings
+from bayesgmm.posterior.sweep import sample_many
 
 FORBIDDEN_DIMS = {"component", "component_group", "alpha", "summary", "ci_bound", "column", "model", "sample"}
 
@@ -85,7 +86,7 @@ def test_one_seed_one_answer_however_many_cores(name: str) -> None:
     first = sample_posterior(df, 2, name, cores=1, **options)["posterior"].dataset
     again = sample_posterior(df, 2, name, cores=3, **options)["posterior"].dataset
     xr.testing.assert_equal(first, again)
-    company = sample_many([Problem.of(df, 1, name), Problem.of(df, 2, name)], **options)
+    company = sample_many([Problem.of(df, 1, name), Problem.of(df, 2, name)], Settings(**options))
     xr.testing.assert_equal(first, company[f"2 {name}"]["posterior"].dataset)
 
 

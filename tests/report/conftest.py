@@ -87,7 +87,8 @@ def make_findings(data: pd.DataFrame, name: str, ks: tuple[int, ...], headline: 
     """Real results of every step, for the models of full covariance."""
     from bayesgmm.em.grid import fit_grid
     from bayesgmm.posterior.problem import Problem
-    from bayesgmm.posterior.sampling import sample_many
+    from bayesgmm.posterior.settings import Settings
+    from bayesgmm.posterior.sweep import sample_many
     from bayesgmm.tables import as_table
     from bayesgmm.uncertainty.comparison import compare
     from bayesgmm.uncertainty.consensus import consensus
@@ -100,7 +101,7 @@ def make_findings(data: pd.DataFrame, name: str, ks: tuple[int, ...], headline: 
     table = as_table(data, name=name)
     grid = fit_grid(table, ks, ("full", "diag"), random_state=0, progressbar=False)
     problems = [Problem.of(table, k, "full") for k in ks]
-    posteriors = sample_many(problems, draws=draws, random_seed=0, progressbar=False, log_likelihood=True)
+    posteriors = sample_many(problems, Settings(draws=draws, random_seed=0, progressbar=False, log_likelihood=True))
     post = posteriors[headline]
     k, structure = headline.split(" ")
     return Findings(
