@@ -15,7 +15,7 @@ SAMPLERS = ["nutpie", "pymc", "numpyro"]
 @pytest.fixture(scope="module", params=SAMPLERS)
 def tree(request):
     if request.param == "numpyro" and find_spec("numpyro") is None:
-        pytest.skip("numpyro is not installed (it is in the dependency group bench)")
+        pytest.skip("numpyro is not installed (it is in the dependency group test)")
     return sample_posterior(
         # One feature: no covariances that are zero by construction, whose R-hat is not defined.
         load_dataset("faithful")[["waiting"]].iloc[::2],

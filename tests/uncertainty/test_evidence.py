@@ -128,6 +128,20 @@ def test_prior_of_rows_is_normalised():
 
 
 @pytest.mark.slow
+def test_evidences_differ_as_reversible_jump_has_it():
+    """log p(K | y) is the log evidence but for a constant, K uniform: Richardson and Green's program (`nmix.json`)."""
+    p_k = json.loads((Path(__file__).parents[1] / "reference" / "nmix.json").read_text())["p_k"]["galaxies"]
+    y = load_dataset("galaxies").iloc[:, :1]
+    y = y / 1000 if float(y.iloc[0, 0]) > 1000 else y
+    four, five = (
+        log_evidence(sampled(y, k, priors=Priors.richardson_green(y), draws=1500), method="bridge") for k in (4, 5)
+    )
+    assert five.value - four.value == pytest.approx(
+        np.log(p_k["5"] / p_k["4"]), abs=4 * np.hypot(four.se, five.se) + 0.02
+    )
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("k", [2, 3, 4])
 def test_published_evidence_of_the_galaxies(k):
     """Celeux, Fruehwirth-Schnatter & Robert (2018), under the priors of Richardson & Green (1997)."""

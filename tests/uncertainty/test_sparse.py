@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 from scipy.special import logsumexp
@@ -10,7 +13,7 @@ from bayesgmm.mixture import Design, structure_named
 from bayesgmm.posterior.density import Density
 from bayesgmm.posterior.predictive import prior_draws
 from bayesgmm.posterior.priors import HalfNormalScale, InverseGammaScale, LogNormalScale, Priors
-from bayesgmm.tables import InputError, Scaling
+from bayesgmm.tables import InputError, Scaling, load_dataset
 from bayesgmm.uncertainty.sparse import filled_components
 
 
@@ -46,6 +49,21 @@ def test_posterior_of_k_is_that_of_the_evidences(structure, scale):
     np.testing.assert_allclose(found.table["p_k"], exact, atol=0.02 + 1.5 / np.sqrt(found.ess))
     assert (found.n_filled <= found.n_components).all()
     assert found.table["p_filled"].sum() == pytest.approx(1.0)
+
+
+@pytest.mark.slow
+def test_posterior_of_k_of_the_galaxies_is_that_of_reversible_jump():
+    """Against Richardson and Green's own program: `tests/reference/nmix.json`, whose note says how it was run."""
+    reference = json.loads((Path(__file__).parents[1] / "reference" / "nmix.json").read_text())
+    y = load_dataset("galaxies").iloc[:, :1]
+    y = y / 1000 if float(y.iloc[0, 0]) > 1000 else y
+    prior = Priors.richardson_green(y)
+    found = filled_components(y, "full", prior, sparse=False, max_components=30, draws=20_000, random_seed=2)
+    assert found.ess > 300
+    for k, expected in reference["p_k"]["galaxies"].items():
+        own = float(found.table["p_k"][int(k)])
+        error = np.hypot(np.sqrt(expected * (1 - expected) / found.ess), reference["se"]["galaxies"][k])
+        assert abs(own - expected) < 4 * error, k
 
 
 def test_superfluous_components_empty_themselves():
