@@ -159,6 +159,9 @@ def write_report(results: dict[str, Any]) -> None:
         "",
         *evidence_table(found["evidence"]),
         "",
+        "Bridge: the median over chains, each against a proposal from the others; where chains sit in different places and "
+        "the estimates differ by more than one nat, ± is their range, and `log_evidence` by default tempers instead.",
+        "",
         f"## p(K given y), galaxies (tolerance {TOLERANCE_P})",
         "",
         *probability_table(found["smc"], found["telescoping"]),
