@@ -176,17 +176,21 @@ def numbers(frame: pd.DataFrame) -> np.ndarray:
     return values
 
 
-def check_finite(values: np.ndarray, frame: pd.DataFrame) -> None:
-    """Refuse the first column with missing or infinite values."""
+def check_finite(values: np.ndarray, frame: pd.DataFrame, of: str = "", *, needed: bool = False) -> None:
+    """Refuse the first column with missing or infinite values.
+
+    ``of`` names the table in the message; a column that is ``needed`` cannot be left out.
+    """
+    otherwise = "" if needed else ", or leave the column out"
     for kind, wrong, remedy in (
-        ("missing", np.isnan, "drop or impute those rows, or leave the column out"),
-        ("infinite", np.isinf, "correct or drop those rows, or leave the column out"),
+        ("missing", np.isnan, f"drop or impute those rows{otherwise}"),
+        ("infinite", np.isinf, f"correct or drop those rows{otherwise}"),
     ):
         for j, name in enumerate(frame.columns):
             rows = np.flatnonzero(wrong(values[:, j]))
             if rows.size:
                 count = f"one {kind} value, in" if rows.size == 1 else f"{rows.size} {kind} values, the first in"
-                raise InputError(f"column {name!r} has {count} {_row(frame.index, int(rows[0]))}; {remedy}")
+                raise InputError(f"column {name!r}{of} has {count} {_row(frame.index, int(rows[0]))}; {remedy}")
 
 
 def check_varied(values: np.ndarray, frame: pd.DataFrame) -> None:

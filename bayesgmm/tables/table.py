@@ -179,5 +179,5 @@ def rows_to_score(data: Any, columns: tuple[str, ...]) -> tuple[np.ndarray, pd.I
         raise InputError("new_data has no rows; give at least one")
     check_numeric(frame, list(columns))
     values = numbers(frame)
-    check_finite(values, frame)
+    check_finite(values, frame, " of new_data", needed=True)
     return values, row_labels(frame.index)

@@ -182,6 +182,12 @@ def test_refuses_rows_that_do_not_fit(post, new, culprit):
         memberships(post, new)
 
 
+def test_missing_value_in_new_rows_is_told_without_advice_to_leave_a_column_out(post):
+    with pytest.raises(InputError, match="'up' of new_data has one missing value, in row 0") as refused:
+        memberships(post, pd.DataFrame({"left": [1.0], "up": [np.nan]}))
+    assert "leave the column out" not in str(refused.value)
+
+
 def test_refuses_a_mass_that_is_none(post):
     with pytest.raises(InputError, match="ci_prob=89"):
         memberships(post, ci_prob=89)
