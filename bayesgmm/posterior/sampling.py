@@ -26,7 +26,7 @@ def sample_posterior(
     priors: Priors | None = None,
     *,
     draws: int = Settings.draws,
-    tune: int = Settings.tune,
+    tune: int | None = None,
     chains: int = Settings.chains,
     cores: int | None = Settings.cores,
     random_seed: int | None = Settings.random_seed,
@@ -86,7 +86,7 @@ def sample_posterior(
     """
     settings = Settings(
         draws=draws,
-        tune=tune,
+        tune=Settings.tune if tune is None else tune,
         chains=chains,
         cores=cores,
         random_seed=random_seed,

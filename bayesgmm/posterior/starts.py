@@ -77,13 +77,13 @@ def prepare(problem: Problem, em: EMFit | None, rng: np.random.Generator) -> Pre
         )
     problem.check_fit(em.mixture)
     with single_threaded_blas():
-        modes = _modes(problem, density, starting_mixtures(em)[: 1 + _MAX_OPTIMA])
+        modes = _modes(problem, density, starting_mixtures(em, _MAX_OPTIMA))
     return Prepared(problem, density, em.mixture, modes)
 
 
-def starting_mixtures(fit: EMFit) -> list[Mixture]:
-    """The EM optimum first, then the others that are not spurious, all in data units."""
-    return [fit.mixture, *(optimum.mixture for optimum in fit.optima if not optimum.spurious)]
+def starting_mixtures(fit: EMFit, most: int | None = None) -> list[Mixture]:
+    """The EM optimum first, then those of its first ``most`` optima that are not spurious, all in data units."""
+    return [fit.mixture, *(optimum.mixture for optimum in fit.optima[:most] if not optimum.spurious)]
 
 
 def _rounded(density: Density, point: Array) -> Array:

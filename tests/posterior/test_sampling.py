@@ -90,6 +90,14 @@ def test_one_seed_one_answer_however_many_cores(name: str) -> None:
     xr.testing.assert_equal(first, company[f"2 {name}"]["posterior"].dataset)
 
 
+def test_no_tuning_named_is_the_default() -> None:
+    df = load_dataset("faithful").iloc[::8]
+    options = {"draws": 20, "chains": 1, "random_seed": 5, "progressbar": False}
+    unnamed, default = (sample_posterior(df, 1, tune=tune, **options) for tune in (None, Settings.tune))
+    xr.testing.assert_equal(unnamed["posterior"].dataset, default["posterior"].dataset)
+    assert unnamed.attrs["tune"] == 300
+
+
 def test_weight_two_is_the_row_twice() -> None:
     df = load_dataset("faithful").iloc[::4]
     twice = np.repeat(df.to_numpy(), 2, axis=0)
