@@ -159,7 +159,7 @@ def _fill_phi_from_values(
     n_features = values.shape[1]
     for i in range(phi.shape[1]):
         phi[0, i] = 1.0
-    # Eight rows at a time: a whole cache line of each column of phi is written at once, and the data are read in order.
+    # Eight rows at a time: a whole cache line of each row of phi is written at once, and the data are read in order.
     whole = phi.shape[1] // 8 * 8
     for start in range(0, whole, 8):
         for a in range(n_features):

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from harness import table
 
 from bayesgmm.posterior.priors import Priors
 from bayesgmm.posterior.problem import Problem
@@ -93,42 +94,39 @@ def _within(value: float, published: float, tolerance: float) -> str:
     return "yes" if abs(value - published) <= tolerance else "**no**"
 
 
-def evidence_table(evidences: dict[str, Any]) -> list[str]:
-    lines = [
-        "| data | K | published | bridge | tempered SMC | bridge within | SMC within |",
-        "|---|---|---|---|---|---|---|",
-    ]
+def evidence_table(evidences: dict[str, Any]) -> str:
+    rows = []
     for name, values in GOLDEN["log_evidence"]["values"].items():
         for k, value in values.items():
             pairs = [evidences[name][k][method] for method in ("bridge", "smc")]
-            said = " | ".join(f"{v:.2f} ± {se:.2f}" for v, se in pairs)
-            within = " | ".join(_within(v, value, TOLERANCE) for v, _ in pairs)
-            lines.append(f"| {name} | {k} | {value:.2f} | {said} | {within} |")
-    return lines
+            said = [f"{v:.2f} ± {se:.2f}" for v, se in pairs]
+            rows.append([name, k, f"{value:.2f}", *said, *(_within(v, value, TOLERANCE) for v, _ in pairs)])
+    return table(["data", "K", "published", "bridge", "tempered SMC", "bridge within", "SMC within"], rows)
 
 
-def probability_table(smc: dict[str, float], telescoping: dict[str, Any]) -> list[str]:
+def probability_table(smc: dict[str, float], telescoping: dict[str, Any]) -> str:
     # The published prior is uniform on 1..30; beyond 14 components published probabilities are below 0.003.
     by_smc = model_probabilities(np.array([smc[str(k)] for k in range(1, LARGEST + 1)]))
-    lines = [
-        "| K | published | their program, 8 million sweeps | from SMC evidences | telescoping sampler | SMC within "
-        "| sampler within |",
-        "|---|---|---|---|---|---|---|",
-    ]
+    rows = []
     for k, value in GOLDEN["posterior_of_k"]["galaxies"].items():
         pair = by_smc[int(k) - 1], telescoping["galaxies"]["p_k"][k]
         theirs = f"{NMIX['p_k']['galaxies'][k]:.3f}" if k in NMIX["p_k"]["galaxies"] else ""
-        within = " | ".join(_within(p, value, TOLERANCE_P) for p in pair)
-        lines.append(f"| {k} | {value:.3f} | {theirs} | {pair[0]:.3f} | {pair[1]:.3f} | {within} |")
-    return lines
-
-
-def ratio_table(evidences: dict[str, Any], telescoping: dict[str, Any]) -> list[str]:
-    """log p(K | y) / p(4 | y), K uniform: differences of log evidences beside samplers in which K is unknown."""
-    lines = [
-        "| data | K | published | bridge | tempered SMC | telescoping sampler | Richardson & Green's program |",
-        "|---|---|---|---|---|---|---|",
+        within = [_within(p, value, TOLERANCE_P) for p in pair]
+        rows.append([k, f"{value:.3f}", theirs, *(f"{p:.3f}" for p in pair), *within])
+    header = [
+        "K",
+        "published",
+        "their program, 8 million sweeps",
+        "from SMC evidences",
+        "telescoping sampler",
+        "SMC within",
     ]
+    return table([*header, "sampler within"], rows)
+
+
+def ratio_table(evidences: dict[str, Any], telescoping: dict[str, Any]) -> str:
+    """log p(K | y) / p(4 | y), K uniform: differences of log evidences beside samplers in which K is unknown."""
+    rows = []
     for name in ("acidity", "enzyme"):
         published, own, p, se = (
             part[name] for part in (GOLDEN["log_evidence"]["values"], evidences, NMIX["p_k"], NMIX["se"])
@@ -141,8 +139,9 @@ def ratio_table(evidences: dict[str, Any], telescoping: dict[str, Any]) -> list[
             said.append(f"{np.log(telescoping[name]['p_k'][k] / telescoping[name]['p_k']['4']):.2f}")
             error = np.hypot(se[k] / p[k], se["4"] / p["4"])
             said.append(f"{np.log(p[k] / p['4']):.3f} ± {error:.3f}")
-            lines.append(f"| {name} | {k} | {' | '.join(said)} |")
-    return lines
+            rows.append([name, k, *said])
+    routes = ["published", "bridge", "tempered SMC", "telescoping sampler", "Richardson & Green's program"]
+    return table(["data", "K", *routes], rows)
 
 
 def write_report(results: dict[str, Any]) -> None:
@@ -157,14 +156,14 @@ def write_report(results: dict[str, Any]) -> None:
         "",
         f"## Log evidence (tolerance {TOLERANCE})",
         "",
-        *evidence_table(found["evidence"]),
+        evidence_table(found["evidence"]),
         "",
         "Bridge: the median over chains, each against a proposal from the others; where chains sit in different places and "
         "the estimates differ by more than one nat, ± is their range, and `log_evidence` by default tempers instead.",
         "",
         f"## p(K given y), galaxies (tolerance {TOLERANCE_P})",
         "",
-        *probability_table(found["smc"], found["telescoping"]),
+        probability_table(found["smc"], found["telescoping"]),
         "",
         "## Where the published evidences are not met: acidity and enzyme",
         "",
@@ -173,7 +172,7 @@ def write_report(results: dict[str, Any]) -> None:
         "`tests/reference/nmix.json`), which also reproduces their table of the galaxies above. Published values for K=5 and "
         "6 of these two data sets are best not relied upon.",
         "",
-        *ratio_table(found["evidence"], found["telescoping"]),
+        ratio_table(found["evidence"], found["telescoping"]),
         "",
         f"Effective draws of K in the telescoping sampler: {ess}.",
         "",
