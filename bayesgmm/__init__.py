@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _HOME = {
-    "InputError": "tables",
-    "list_datasets": "tables",
-    "load_dataset": "tables",
+    "InputError": "data",
+    "list_datasets": "data",
+    "load_dataset": "data",
     "EMFit": "em",
     "GaussianMixture": "em",
     "Grid": "em",
@@ -26,29 +26,29 @@ _HOME = {
     "InverseGammaScale": "posterior",
     "LogNormalScale": "posterior",
     "Priors": "posterior",
-    "build_model": "posterior.model",
+    "build_model": "posterior.pymc_model",
     "find_map": "posterior.maximum",
-    "sample_posterior": "posterior.sampling",
-    "diagnose": "uncertainty.verdict",
-    "compare": "uncertainty.comparison",
-    "log_evidence": "uncertainty.evidence",
-    "memberships": "uncertainty.memberships",
-    "memberships_table": "uncertainty.memberships",
-    "coclustering": "uncertainty.coclustering",
-    "consensus": "uncertainty.consensus",
-    "em_vs_posterior": "uncertainty.contrast",
-    "kmeans_contrast": "uncertainty.kmeans",
-    "predictive_checks": "uncertainty.predictive_checks",
-    "filled_components": "uncertainty.sparse",
-    "plot_coclustering": "report.plots_rows",
-    "plot_contrast": "report.plots_checks",
-    "plot_criteria": "report.plots_checks",
-    "plot_marginals": "report.plots_model",
-    "plot_memberships": "report.plots_rows",
-    "plot_pairs": "report.plots_model",
-    "plot_predictive": "report.plots_model",
-    "plot_uncertain_rows": "report.plots_rows",
-    "plot_verdict": "report.plots_checks",
+    "sample_posterior": "sampling.sample",
+    "diagnose": "checks.verdict",
+    "compare": "selection.compare",
+    "log_evidence": "selection.evidence",
+    "memberships": "clusters.memberships",
+    "memberships_table": "clusters.memberships",
+    "coclustering": "clusters.coclustering",
+    "consensus": "clusters.consensus",
+    "em_vs_posterior": "contrast.em",
+    "kmeans_contrast": "contrast.kmeans",
+    "predictive_checks": "checks.predictive_checks",
+    "filled_components": "selection.filled",
+    "plot_coclustering": "report.plots.rows",
+    "plot_contrast": "report.plots.checks",
+    "plot_criteria": "report.plots.checks",
+    "plot_marginals": "report.plots.model",
+    "plot_memberships": "report.plots.rows",
+    "plot_pairs": "report.plots.model",
+    "plot_predictive": "report.plots.model",
+    "plot_uncertain_rows": "report.plots.rows",
+    "plot_verdict": "report.plots.checks",
     "analyze": "analysis",
     "Analysis": "analysis",
     "load_analysis": "analysis",
@@ -58,24 +58,24 @@ __all__ = [*_HOME, "__version__"]
 
 if TYPE_CHECKING:
     from .analysis import Analysis, analyze, load_analysis
+    from .checks.predictive_checks import predictive_checks
+    from .checks.verdict import diagnose
+    from .clusters.coclustering import coclustering
+    from .clusters.consensus import consensus
+    from .clusters.memberships import memberships, memberships_table
+    from .contrast.em import em_vs_posterior
+    from .contrast.kmeans import kmeans_contrast
+    from .data import InputError, list_datasets, load_dataset
     from .em import EMFit, GaussianMixture, Grid, fit_grid, fit_mixture, likelihood_ratio_test, standard_errors
     from .posterior import HalfNormalScale, InverseGammaScale, LogNormalScale, Priors
     from .posterior.maximum import find_map
-    from .posterior.model import build_model
-    from .posterior.sampling import sample_posterior
-    from .report.plots_checks import plot_contrast, plot_criteria, plot_verdict
-    from .report.plots_model import plot_marginals, plot_pairs, plot_predictive
-    from .report.plots_rows import plot_coclustering, plot_memberships, plot_uncertain_rows
-    from .tables import InputError, list_datasets, load_dataset
-    from .uncertainty.coclustering import coclustering
-    from .uncertainty.comparison import compare
-    from .uncertainty.consensus import consensus
-    from .uncertainty.contrast import em_vs_posterior
-    from .uncertainty.evidence import log_evidence
-    from .uncertainty.kmeans import kmeans_contrast
-    from .uncertainty.memberships import memberships, memberships_table
-    from .uncertainty.predictive_checks import predictive_checks
-    from .uncertainty.verdict import diagnose
+    from .posterior.pymc_model import build_model
+    from .report.plots.checks import plot_contrast, plot_criteria, plot_verdict
+    from .report.plots.model import plot_marginals, plot_pairs, plot_predictive
+    from .report.plots.rows import plot_coclustering, plot_memberships, plot_uncertain_rows
+    from .sampling.sample import sample_posterior
+    from .selection.compare import compare
+    from .selection.evidence import log_evidence
 
 
 def __getattr__(name: str) -> Any:

@@ -12,28 +12,28 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from .checks.predictive_checks import predictive_checks
+from .checks.until import sampled_until_settled
+from .checks.verdict import diagnose
+from .clusters.consensus import consensus
+from .clusters.memberships import memberships
+from .contrast.em import em_vs_posterior
+from .contrast.kmeans import kmeans_contrast
+from .data import InputError, Table, as_table
 from .em import Grid, fit_grid
 from .mixture import COVARIANCE_TYPES
 from .posterior import Priors
-from .posterior.problem import Problem
-from .posterior.settings import Settings
+from .posterior.target import Problem
 from .report.files import draw_store, prepare_folder, read_folder, write_folder
 from .report.findings import Findings
-from .tables import InputError, Table, as_table
-from .uncertainty.comparison import compare
-from .uncertainty.consensus import consensus
-from .uncertainty.contrast import em_vs_posterior
-from .uncertainty.kmeans import kmeans_contrast
-from .uncertainty.memberships import memberships
-from .uncertainty.predictive_checks import predictive_checks
-from .uncertainty.settled import sampled_until_settled
-from .uncertainty.verdict import diagnose
+from .sampling.settings import Settings
+from .selection.compare import compare
 
 if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
-    from .uncertainty.verdict import Diagnosis
+    from .checks.verdict import Diagnosis
 
 __all__ = ["Analysis", "analyze", "load_analysis"]
 
@@ -212,7 +212,7 @@ def analyze(
     Parameters
     ----------
     data : table or array (N, D)
-        Anything that `tables.as_table` reads.
+        Anything that `data.as_table` reads.
     n_components : iterable of int
     covariance_types : sequence of str
     columns : sequence of str, optional

@@ -12,7 +12,7 @@ import pytest
 
 from bayesgmm.cli import main
 from bayesgmm.cli.options import parse_components
-from bayesgmm.tables import InputError
+from bayesgmm.data import InputError
 
 
 def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
@@ -139,7 +139,7 @@ def test_interrupt_is_130() -> None:
     program = (
         "import bayesgmm.cli as c\n"
         "def stop(*a, **k): raise KeyboardInterrupt\n"
-        "import bayesgmm.tables as t; t.list_datasets = stop\n"
+        "import bayesgmm.data as t; t.list_datasets = stop\n"
         "import sys; sys.argv = ['bayesgmm', 'datasets']; c.main()"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)

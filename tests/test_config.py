@@ -9,8 +9,8 @@ import pytest
 
 from bayesgmm.cli import main
 from bayesgmm.cli.options import parse_names, parse_priors, priors_for
+from bayesgmm.data import InputError, as_table
 from bayesgmm.posterior import HalfNormalScale, InverseGammaScale, Priors
-from bayesgmm.tables import InputError, as_table
 
 
 def run(monkeypatch, capsys, *arguments: str) -> tuple[int, str, str]:
@@ -109,7 +109,7 @@ def test_priors_from_a_table(monkeypatch, capsys, tmp_path) -> None:
         seen.append((k, name, priors, settings["draws"]))
         raise InputError("enough")
 
-    monkeypatch.setattr("bayesgmm.posterior.sampling.sample_posterior", sample_posterior)
+    monkeypatch.setattr("bayesgmm.sampling.sample.sample_posterior", sample_posterior)
     file.write_text(
         'components = "1:6"\ncovariance = ["full", "diag"]\ndraws = 30\n'
         '[sample]\npriors = {mean_scale = 3, scale = {family = "HalfNormalScale", sigma = 2.0}}\n'

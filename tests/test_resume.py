@@ -21,11 +21,11 @@ import bayesgmm as bg
 from bayesgmm.cli import main
 from bayesgmm.em import fit_grid
 from bayesgmm.posterior import Priors
-from bayesgmm.posterior.problem import Problem
-from bayesgmm.posterior.settings import Settings
-from bayesgmm.posterior.storage import DrawStore, draws_file, fingerprint_of, read_draws, write_draws
-from bayesgmm.posterior.sweep import sample_many
+from bayesgmm.posterior.target import Problem
 from bayesgmm.report.files import reserved
+from bayesgmm.sampling.settings import Settings
+from bayesgmm.sampling.store import DrawStore, draws_file, fingerprint_of, read_draws, write_draws
+from bayesgmm.sampling.sweep import sample_many
 
 ROWS = 60
 FEW = Settings(draws=20, tune=50, chains=2, random_seed=0, progressbar=False)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 from typer.exceptions import TyperException
 
-from ..posterior.settings import Settings
-from ..tables.errors import InputError
+from ..data.errors import InputError
+from ..sampling.settings import Settings
 from .options import (
     ALL_COVARIANCES,
     AsJson,
@@ -113,8 +113,8 @@ def report(
     """
     counts, names = parse_components(components), parse_covariances(covariance)
     parse_priors(priors)
+    from ..data import read_table
     from ..report.files import reserved
-    from ..tables import read_table
 
     table = read_table(data, columns=parse_names(columns))
     chosen = priors_for(priors, table)
@@ -186,8 +186,8 @@ def em(
 ) -> None:
     """Maximum likelihood over component counts and covariance types, with AIC, BIC and ICL."""
     counts, names = parse_components(components), parse_covariances(covariance)
+    from ..data import read_table
     from ..em import fit_grid
-    from ..tables import read_table
 
     table = read_table(data, columns=parse_names(columns))
     grid = fit_grid(table, counts, names, random_state=seed, progressbar=not (quiet or as_json))
@@ -223,7 +223,7 @@ def sample(
 ) -> None:
     """The posterior of one model, its verdict, and its components."""
     parse_priors(priors)
-    from ..tables import read_table
+    from ..data import read_table
 
     table = read_table(data, columns=parse_names(columns))
     if output is not None:
@@ -232,8 +232,8 @@ def sample(
         prepare_folder(output.absolute().parent)
     import arviz_stats
 
-    from ..posterior.sampling import sample_posterior
-    from ..uncertainty.verdict import diagnose
+    from ..checks.verdict import diagnose
+    from ..sampling.sample import sample_posterior
 
     post = sample_posterior(
         table,
@@ -287,7 +287,7 @@ def compare_command(
 @app.command(epilog=_epilog("bayesgmm datasets", "bayesgmm datasets --json"))
 def datasets(as_json: AsJson = False) -> None:
     """The bundled data sets, with their origin and licence."""
-    from ..tables import list_datasets
+    from ..data import list_datasets
 
     frame = list_datasets()
     if as_json:

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..tables.errors import InputError
+from ..data.errors import InputError
 from .config import use_config
 
 if TYPE_CHECKING:
+    from ..data import Table
     from ..posterior.priors import Priors
-    from ..tables import Table
 
 __all__ = [
     "ALL_COVARIANCES", "AsJson", "Chains", "Columns", "Components", "Config", "Covariance", "Data", "Draws", "PriorsText",
@@ -127,7 +127,7 @@ PARSERS: dict[str, Callable[[str], Any]] = {
 
 
 def _complete_data(incomplete: str) -> list[str]:
-    from ..tables.datasets import bundled_names
+    from ..data.datasets import bundled_names
 
     names = [name for name in bundled_names() if name.startswith(incomplete)]
     return names + [f"{p}/" if Path(p).is_dir() else p for p in glob(f"{escape(incomplete)}*")]

@@ -12,10 +12,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from ..data import Scaling
 from ..mixture import Mixture, run_parallel, single_threaded_blas
 from ..mixture.estep import log_terms, row_blocks, terms_of
 from ..mixture.kernel import softmax_block
-from ..tables import Scaling
 
 __all__ = ["aic", "bic", "classification_terms", "entropy", "icl", "map_counts", "map_labels"]
 

@@ -12,14 +12,14 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from ..data import InputError, Scaling
 from ..mixture import Mixture, log_density, responsibilities, single_threaded_blas, structure_named
-from ..tables import InputError, Scaling
 from . import criteria
 from .fit import fit_prepared
 from .prepare import Prepared, checked_weight, prepare_values
 from .result import EMFit
+from .search.starts import KINDS, Rows, make_starts
 from .standard_errors import StandardErrors, standard_errors
-from .starts import KINDS, Rows, make_starts
 
 __all__ = ["GaussianMixture"]
 

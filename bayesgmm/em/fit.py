@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..data import InputError
 from ..mixture import Mixture, Structure, single_threaded_blas
-from ..tables import InputError
 from .criteria import aic, bic, classification_terms, icl
 from .prepare import COLLINEAR, Prepared, collinear_columns, prepare
 from .result import EMFit, Optimum
-from .scale import Sources, searched
 from .score import score
-from .search import Plan, Pool
-from .starts import KINDS
+from .search.explore import Plan, Pool
+from .search.scale import Sources, searched
+from .search.starts import KINDS
 
 __all__ = ["fit_mixture", "fit_prepared", "standardised_start"]
 

@@ -19,12 +19,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..data import InputError
 from ..mixture import COVARIANCE_TYPES, Mixture, Structure, single_threaded_blas, structure_named
-from ..tables import InputError
 from .fit import fit_prepared, standardised_start
-from .moves import closest_merges, doubled, splits
 from .prepare import Prepared, prepare
 from .result import EMFit, Optimum
+from .search.moves import closest_merges, doubled, splits
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -14,15 +14,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..data import InputError
 from ..mixture import COVARIANCE_TYPES, Design, Mixture, Structure, run_parallel, single_threaded_blas
 from ..progress import progress_display
-from ..tables import InputError
 from .fit import fit_prepared
-from .moves import splits
 from .prepare import prepare
 from .result import EMFit
-from .search import Plan, explore
-from .starts import Rows, make_starts
+from .search.explore import Plan, explore
+from .search.moves import splits
+from .search.starts import Rows, make_starts
 
 __all__ = ["LikelihoodRatioTest", "likelihood_ratio_test"]
 

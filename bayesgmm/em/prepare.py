@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..data import InputError, Scaling, as_table
 from ..mixture import Design, Structure, run_parallel, structure_named
-from ..tables import InputError, Scaling, as_table
 
 __all__ = [
     "COLLINEAR", "Prepared", "checked_rows", "checked_weight", "collinear_columns", "prepare", "prepare_values", "scaling_of",

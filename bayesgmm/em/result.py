@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..data import Scaling
 from ..mixture import Mixture
-from ..tables import Scaling
 from .prepare import checked_rows
 from .standard_errors import StandardErrors, standard_errors
 

@@ -21,10 +21,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..data import InputError, Scaling
 from ..mixture import Design, Mixture, responsibilities, run_parallel, single_threaded_blas
 from ..mixture.estep import whitening
-from ..tables import InputError, Scaling
-from .algorithm import run_em
+from .algorithm.iterate import run_em
 
 if TYPE_CHECKING:
     import pandas as pd

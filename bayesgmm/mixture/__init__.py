@@ -10,7 +10,7 @@ from .estep import (
     run_parallel,
     single_threaded_blas,
 )
-from .parameters import Mixture
+from .mixture import Mixture
 from .structures import COVARIANCE_TYPES, Structure, structure_named
 
 __all__ = [

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from .estep import Design, run_parallel, single_threaded_blas, whitening
 from .kernel import block_log_terms, softmax_block
+from .mixture import Mixture
 from .narrow import narrow_log_terms
-from .parameters import Mixture
 
 __all__ = ["DrawBlock", "draw_responsibilities"]
 

@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..tables.scaling import Scaling
+from ..data.scaling import Scaling
 from .kernel import BLOCK, accumulate_values, block_log_terms, softmax_block
+from .mixture import Mixture
 from .narrow import accumulate_narrow, narrow_log_terms
-from .parameters import Mixture
 from .structures import Structure
 
 __all__ = [

@@ -1,6 +1,6 @@
 """The log posterior density on the unconstrained scale, compiled once for every structure, K, D and N.
 
-The same density as the PyMC model's (`model.build_model`; the tests assert it, value and gradient), with the transforms,
+The same density as the PyMC model's (`pymc_model.build_model`; the tests assert it, value and gradient), with the transforms,
 the priors and the likelihood fused into one function that samplers call through a C pointer.
 """
 

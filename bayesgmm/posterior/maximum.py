@@ -13,14 +13,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ..data import InputError
 from ..em import EMFit, fit_mixture
 from ..mixture import Mixture, Structure, log_density, single_threaded_blas
-from ..tables import InputError
 from .density import Density
-from .laplace import Mode, find_mode
+from .modes import Mode, find_mode, starting_mixtures
 from .priors import Priors
-from .problem import Problem
-from .starts import starting_mixtures
+from .target import Problem
 
 __all__ = ["MAPFit", "find_map"]
 
@@ -74,7 +73,7 @@ def find_map(
     Parameters
     ----------
     data : table or array (N, D)
-        Anything that `tables.as_table` reads.
+        Anything that `data.as_table` reads.
     n_components : int
     covariance_type : {"full", "tied", "diag", "spherical"}
     priors : Priors, optional

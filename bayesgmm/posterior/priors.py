@@ -18,7 +18,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..tables import InputError, Scaling
+from ..data import InputError, Scaling
 
 __all__ = ["HalfNormalScale", "InverseGammaScale", "LogNormalScale", "Priors", "ScalePrior"]
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import plots_checks, plots_model, plots_rows, svg
-from .geometry import COVERAGE
+from .plots import checks, model, rows, svg
+from .plots.geometry import COVERAGE
 from .words import interval_words, model_words
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def _of_models(f: Findings) -> Iterator[tuple[str, Callable[[Any], Any], str, st
     ks = sorted(set(f.grid.table["n_components"]))
     yield (
         "criteria",
-        lambda figure: plots_checks.plot_criteria(f.grid, f.comparison, axes=figure),
+        lambda figure: checks.plot_criteria(f.grid, f.comparison, axes=figure),
         "Criteria against the number of components",
         f"Line charts over K from {ks[0]} to {ks[-1]}. BIC is lowest for {model_words(k, structure)}. The numbers are "
         "in the "
@@ -84,7 +84,7 @@ def _of_models(f: Findings) -> Iterator[tuple[str, Callable[[Any], Any], str, st
 def _of_components(f: Findings) -> Iterator[tuple[str, Callable[[Any], Any], str, str, str]]:
     d = f.table.n_features
     name = model_words(*_cell(f.headline))
-    data = plots_model.plot_pairs(f.posterior, memberships=f.memberships, backend="none")
+    data = model.plot_pairs(f.posterior, memberships=f.memberships, backend="none")
     shown, fan = data["features"], len(data["posterior"].weights)
     selected = (
         f" Shown are the {len(shown)} of {d} columns in which the components lie furthest apart for their spread."
@@ -110,26 +110,26 @@ def _of_components(f: Findings) -> Iterator[tuple[str, Callable[[Any], Any], str
         )
     yield (
         "pairs",
-        lambda figure: plots_model.plot_pairs(f.posterior, memberships=f.memberships, axes=figure),
+        lambda figure: model.plot_pairs(f.posterior, memberships=f.memberships, axes=figure),
         "The data and the components",
         alt,
         caption,
     )
     yield (
         "marginals",
-        lambda figure: plots_model.plot_marginals(f.posterior, axes=figure),
+        lambda figure: model.plot_marginals(f.posterior, axes=figure),
         "Posterior densities of the parameters",
         "Posterior densities of the weights, means and standard deviations of each component, with intervals and EM's "
         "estimates. The numbers are in the tables of this section.",
         "Posterior densities of weights, means and standard deviations (kernel estimates, scaled to one height), with "
-        f"posterior mean and {100 * plots_model.MASS:g}% equal-tailed interval below, and EM's estimate (cross)."
+        f"posterior mean and {100 * model.MASS:g}% equal-tailed interval below, and EM's estimate (cross)."
         + (selected if d > 4 else ""),
     )
 
 
 def _of_rows(f: Findings) -> Iterator[tuple[str, Callable[[Any], Any], str, str, str]]:
     members = f.memberships
-    n_open = len(plots_rows.open_rows(members))
+    n_open = len(rows.open_rows(members))
     said = interval_words(members.attrs)
     d = f.table.n_features
     where = {
@@ -142,20 +142,20 @@ def _of_rows(f: Findings) -> Iterator[tuple[str, Callable[[Any], Any], str, str,
         "mark are "
         "the most probable cluster, and the larger the mark, the less certain (entropy).",
     )
-    ringed = f" Ringed: open rows, whose most probable cluster has probability below {plots_rows.OPEN_BELOW:g}."
+    ringed = f" Ringed: open rows, whose most probable cluster has probability below {rows.OPEN_BELOW:g}."
     yield (
         "memberships",
-        lambda figure: plots_rows.plot_memberships(members, f.posterior, axes=figure),
+        lambda figure: rows.plot_memberships(members, f.posterior, axes=figure),
         "Membership map",
         f"Map of {members.sizes['obs_id']} rows, {n_open} of them open. Every row's probabilities are in the row "
         "table.",
         where + (ringed if d > 1 else ""),
     )
     n = int(np.clip(n_open + 2, 8, min(25, members.sizes["obs_id"])))
-    names = ", ".join(str(v) for v in members["obs_id"].values[plots_rows.by_uncertainty(members)[:5]])
+    names = ", ".join(str(v) for v in members["obs_id"].values[rows.by_uncertainty(members)[:5]])
     yield (
         "uncertain",
-        lambda figure: plots_rows.plot_uncertain_rows(members, n, axes=figure),
+        lambda figure: rows.plot_uncertain_rows(members, n, axes=figure),
         "The most uncertain rows",
         f"Forest plot of the {n} most uncertain rows, from the top: {names} and so on.",
         f"The {n} rows of largest entropy, the most uncertain on top: posterior probability of their (at most three) "
@@ -166,7 +166,7 @@ def _of_rows(f: Findings) -> Iterator[tuple[str, Callable[[Any], Any], str, str,
     ball = 100 * f.consensus.ci_prob
     yield (
         "coclustering",
-        lambda figure: plots_rows.plot_coclustering(matrix, f.consensus, axes=figure),
+        lambda figure: rows.plot_coclustering(matrix, f.consensus, axes=figure),
         "Co-clustering probabilities",
         f"Heat map of the probability that two rows share a cluster, in {f.consensus.n_clusters} blocks of the "
         "consensus.",
@@ -182,16 +182,16 @@ def _unit(f: Findings) -> str:
 
 
 def _coclustering(f: Findings) -> Any:
-    from ..uncertainty.coclustering import coclustering
+    from ..clusters.coclustering import coclustering
 
-    return coclustering(f.posterior, max_rows=plots_rows.LARGEST_MAP)
+    return coclustering(f.posterior, max_rows=rows.LARGEST_MAP)
 
 
 def _of_checks(f: Findings) -> Iterator[tuple[str, Callable[[Any], Any], str, str, str]]:
     inside = f.contrast.parameters["inside"]
     yield (
         "contrast",
-        lambda figure: plots_checks.plot_contrast(f.contrast, axes=figure),
+        lambda figure: checks.plot_contrast(f.contrast, axes=figure),
         "EM against the posterior",
         f"Forest plot. {int(inside.sum())} of {len(inside)} EM estimates lie inside the posterior's interval.",
         f"EM's estimates on the scale of the posterior: bars are {100 * f.contrast.ci_prob:g}% equal-tailed intervals, "
@@ -201,7 +201,7 @@ def _of_checks(f: Findings) -> Iterator[tuple[str, Callable[[Any], Any], str, st
     )
     yield (
         "verdict",
-        lambda figure: plots_checks.plot_verdict(f.posterior, f.diagnosis, axes=figure),
+        lambda figure: checks.plot_verdict(f.posterior, f.diagnosis, axes=figure),
         "Rank plots of label-free quantities",
         f"Rank histograms of each chain. Verdict: {f.diagnosis.title}.",
         "How often each chain's draws take each twentieth of the ranks among all draws: the log likelihood and the "
@@ -211,11 +211,11 @@ def _of_checks(f: Findings) -> Iterator[tuple[str, Callable[[Any], Any], str, st
     )
     yield (
         "predictive",
-        lambda figure: plots_model.plot_predictive(f.posterior, axes=figure),
+        lambda figure: model.plot_predictive(f.posterior, axes=figure),
         "Data and posterior predictive density",
         "Histograms of the data with the posterior predictive density, its band, and EM's density.",
         "Histogram of the data and its rug, posterior predictive density with the pointwise "
-        f"{100 * plots_model.MASS:g}% equal-tailed band of the density, and the density at EM's estimate (dashed)."
+        f"{100 * model.MASS:g}% equal-tailed band of the density, and the density at EM's estimate (dashed)."
         + (" Shown are the six columns in which the components lie furthest apart." if f.table.n_features > 6 else ""),
     )
 

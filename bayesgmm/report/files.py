@@ -21,12 +21,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..clusters.memberships import memberships_table
+from ..data import InputError, Scaling, Table
 from ..em import EMFit, Grid
 from ..em.result import Optimum
 from ..mixture import Mixture, structure_named
-from ..posterior.storage import DrawStore, draws_file, read_draws, write_draws
-from ..tables import InputError, Scaling, Table
-from ..uncertainty.memberships import memberships_table
+from ..sampling.store import DrawStore, draws_file, read_draws, write_draws
 from .findings import Findings
 
 if TYPE_CHECKING:

@@ -9,12 +9,12 @@ if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
+    from ..checks.verdict import Diagnosis
+    from ..clusters.consensus import Consensus
+    from ..contrast.em import Contrast
+    from ..contrast.kmeans import KMeansContrast
+    from ..data import Table
     from ..em import Grid
-    from ..tables import Table
-    from ..uncertainty.consensus import Consensus
-    from ..uncertainty.contrast import Contrast
-    from ..uncertainty.kmeans import KMeansContrast
-    from ..uncertainty.verdict import Diagnosis
 
 __all__ = ["Findings"]
 

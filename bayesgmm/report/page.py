@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from . import sections, sections_judged
 from .figures import figures
+from .sections import found, judged
 from .words import answer, interval_words, model_words
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def render_report(findings: Findings) -> str:
         contrast_lines=_lines(findings.contrast.summary),
         kmeans_lines=_lines(findings.kmeans.summary),
         command=_command(provenance),
-        provenance=list(sections_judged.provenance_items(provenance)),
+        provenance=list(judged.provenance_items(provenance)),
         style=Markup(_part("report.css")),
         script=Markup(script),
         # The policy names this one script by its hash: text from the data cannot become another.
@@ -72,19 +72,19 @@ def render_report(findings: Findings) -> str:
 def _tables(findings: Findings) -> dict[str, Any]:
     several = findings.memberships.sizes["cluster"] > 1
     return {
-        "criteria": sections.criteria(findings),
-        "comparison": sections.comparison(findings),
-        "components": sections.components(findings),
-        "rows": sections.row_table(findings) if several else None,
-        "consensus": sections.consensus_bounds(findings) if several else None,
-        "parameters": sections_judged.parameters(findings),
-        "contrast_rows": sections_judged.contrast_rows(findings) if several else None,
-        "prediction": sections_judged.prediction(findings),
-        "kmeans": sections_judged.kmeans_centres(findings),
-        "kmeans_rows": sections_judged.kmeans_rows(findings) if several else None,
-        "diagnoses": sections_judged.diagnoses(findings),
-        "label_free": sections_judged.label_free_table(findings),
-        "checks": sections_judged.checks(findings),
+        "criteria": found.criteria(findings),
+        "comparison": found.comparison(findings),
+        "components": found.components(findings),
+        "rows": found.row_table(findings) if several else None,
+        "consensus": found.consensus_bounds(findings) if several else None,
+        "parameters": judged.parameters(findings),
+        "contrast_rows": judged.contrast_rows(findings) if several else None,
+        "prediction": judged.prediction(findings),
+        "kmeans": judged.kmeans_centres(findings),
+        "kmeans_rows": judged.kmeans_rows(findings) if several else None,
+        "diagnoses": judged.diagnoses(findings),
+        "label_free": judged.label_free_table(findings),
+        "checks": judged.checks(findings),
     }
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .numbers import count, probability, spelled
-from .plots_rows import OPEN_BELOW, open_rows
+from .plots.rows import OPEN_BELOW, open_rows
 
 if TYPE_CHECKING:
     from .findings import Findings

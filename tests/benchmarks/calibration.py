@@ -21,13 +21,13 @@ import numpy as np
 from scipy.stats import chi2, kstest, norm
 
 from bayesgmm.mixture import Design, Mixture, single_threaded_blas, structure_named
-from bayesgmm.posterior.chains import Chain, run_chains
 from bayesgmm.posterior.density import Density
-from bayesgmm.posterior.laplace import find_mode
-from bayesgmm.posterior.predictive import prior_draws, replicates
+from bayesgmm.posterior.modes import find_mode
 from bayesgmm.posterior.priors import Priors
-from bayesgmm.uncertainty.smc import smc_log_evidence
-from bayesgmm.uncertainty.target import Target
+from bayesgmm.sampling.predictive import prior_draws, replicates
+from bayesgmm.sampling.samplers.chains import Chain, run_chains
+from bayesgmm.selection.smc import smc_log_evidence
+from bayesgmm.selection.target import Target
 
 REPORT = Path(__file__).resolve().parents[2] / "reports" / "calibration.md"
 RESULTS = REPORT.parent / "benchmarks" / "results"

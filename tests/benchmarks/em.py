@@ -31,9 +31,9 @@ from harness_em import write_report
 from rivals_em import Mclust, SklearnEM, sklearn_fit
 
 from bayesgmm import GaussianMixture, load_dataset
-from bayesgmm.em.algorithm import run_em
-from bayesgmm.em.moves import batch_of
-from bayesgmm.em.starts import Rows, from_partition
+from bayesgmm.em.algorithm.iterate import run_em
+from bayesgmm.em.search.moves import batch_of
+from bayesgmm.em.search.starts import Rows, from_partition
 from bayesgmm.mixture import Design, Mixture, single_threaded_blas, structure_named
 
 STAGES = ("one-core", "all-cores", "target", "default", "memory", "growth")

@@ -20,13 +20,13 @@ import pandas as pd
 from harness import table
 
 from bayesgmm.posterior.priors import Priors
-from bayesgmm.posterior.problem import Problem
-from bayesgmm.posterior.sampling import sample_posterior
-from bayesgmm.uncertainty.comparison import model_probabilities
-from bayesgmm.uncertainty.evidence import log_evidence, smc_summary
-from bayesgmm.uncertainty.smc import smc_log_evidence
-from bayesgmm.uncertainty.sparse import filled_components
-from bayesgmm.uncertainty.target import Target
+from bayesgmm.posterior.target import Problem
+from bayesgmm.sampling.sample import sample_posterior
+from bayesgmm.selection.compare import model_probabilities
+from bayesgmm.selection.evidence import log_evidence, smc_summary
+from bayesgmm.selection.filled import filled_components
+from bayesgmm.selection.smc import smc_log_evidence
+from bayesgmm.selection.target import Target
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = Path(os.environ.get("BAYESGMM_DATA", ROOT.parent / "shared" / "data")) / "classic"

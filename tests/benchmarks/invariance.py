@@ -17,15 +17,15 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from bayesgmm.sampling.until import sampled_until_settled
 
+from bayesgmm.data import Table, as_table, read_table
 from bayesgmm.em import fit_grid
 from bayesgmm.mixture import COVARIANCE_TYPES
-from bayesgmm.posterior.problem import Problem
-from bayesgmm.posterior.settings import Settings
+from bayesgmm.posterior.target import Problem
 from bayesgmm.progress import progress_display
-from bayesgmm.tables import Table, as_table, read_table
-from bayesgmm.uncertainty.comparison import compare
-from bayesgmm.uncertainty.settled import sampled_until_settled
+from bayesgmm.sampling.settings import Settings
+from bayesgmm.selection.compare import compare
 
 ROOT = Path(__file__).parents[2]
 SETS = ("faithful", "galaxies", "iris")

@@ -29,10 +29,10 @@ import numpy as np
 
 from bayesgmm.em import fit_mixture
 from bayesgmm.mixture import Mixture, draw_responsibilities, responsibilities, structure_named
-from bayesgmm.posterior.convert import view_of
 from bayesgmm.posterior.coordinates import Coordinates
 from bayesgmm.posterior.priors import LogNormalScale, Priors
-from bayesgmm.posterior.sampling import sample_posterior
+from bayesgmm.sampling.posterior import view_of
+from bayesgmm.sampling.sample import sample_posterior
 
 CI_PROB = 0.89
 BINS = 10

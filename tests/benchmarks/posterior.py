@@ -83,7 +83,7 @@ def summary(sampled: Any, task: Any) -> dict[str, Any]:
     from arviz_stats.base import array_stats
 
     from bayesgmm.mixture import Mixture
-    from bayesgmm.posterior.relabel import align_labels
+    from bayesgmm.mixture.relabel import align_labels
 
     chains, n_draws, k = sampled.weights.shape
     d = task.start.n_features
@@ -202,7 +202,7 @@ def gradient_worker(quick: bool) -> list[dict[str, Any]]:
     """Value and gradient against one E-step alone, at 10,000 x 5 with four components; one thread, processor time."""
     from bayesgmm.mixture import single_threaded_blas
     from bayesgmm.mixture.kernel import BLOCK, accumulate
-    from bayesgmm.posterior.problem import Problem
+    from bayesgmm.posterior.target import Problem
 
     rows = []
     values = data_of("large")

@@ -18,15 +18,15 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from bayesgmm.checks.verdict import VERDICTS, diagnose
+from bayesgmm.data import as_table
 from bayesgmm.mixture import Mixture
-from bayesgmm.posterior.convert import priors_of, to_datatree, view_of
+from bayesgmm.mixture.relabel import align_labels
 from bayesgmm.posterior.priors import Priors
-from bayesgmm.posterior.relabel import align_labels
-from bayesgmm.posterior.sampling import sample_posterior
-from bayesgmm.tables import as_table
-from bayesgmm.uncertainty.smc import smc_log_evidence
-from bayesgmm.uncertainty.target import Target, permuted
-from bayesgmm.uncertainty.verdict import VERDICTS, diagnose
+from bayesgmm.sampling.posterior import priors_of, to_datatree, view_of
+from bayesgmm.sampling.sample import sample_posterior
+from bayesgmm.selection.smc import smc_log_evidence
+from bayesgmm.selection.target import Target, permuted
 
 REPORT = Path(__file__).resolve().parents[2] / "reports" / "verdicts.md"
 CONVERGED = frozenset({"converged"})

@@ -5,14 +5,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bayesgmm.data import Scaling
 from bayesgmm.em import fit_mixture
-from bayesgmm.em.algorithm import run_em
-from bayesgmm.em.moves import batch_of
+from bayesgmm.em.algorithm.iterate import run_em
+from bayesgmm.em.algorithm.steps import maximisation_step
 from bayesgmm.em.score import score
-from bayesgmm.em.starts import Rows, make_starts
-from bayesgmm.em.steps import maximisation_step
+from bayesgmm.em.search.moves import batch_of
+from bayesgmm.em.search.starts import Rows, make_starts
 from bayesgmm.mixture import COVARIANCE_TYPES, Design, Mixture, expected_statistics, log_density, structure_named
-from bayesgmm.tables import Scaling
 
 structures = pytest.mark.parametrize("name", COVARIANCE_TYPES)
 

@@ -10,9 +10,9 @@ from sklearn.mixture import GaussianMixture as Theirs
 from sklearn.utils.estimator_checks import check_estimator
 
 from bayesgmm import load_dataset
+from bayesgmm.data import InputError
 from bayesgmm.em import GaussianMixture
 from bayesgmm.mixture import COVARIANCE_TYPES
-from bayesgmm.tables import InputError
 
 structures = pytest.mark.parametrize("name", COVARIANCE_TYPES)
 

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
+from bayesgmm.data import InputError
 from bayesgmm.em import fit_mixture
 from bayesgmm.em.criteria import aic, bic
-from bayesgmm.em.moves import closest_merges, doubled, perturbed, split
+from bayesgmm.em.search.moves import closest_merges, doubled, perturbed, split
 from bayesgmm.mixture import COVARIANCE_TYPES, log_density
-from bayesgmm.tables import InputError
 
 structures = pytest.mark.parametrize("name", COVARIANCE_TYPES)
 

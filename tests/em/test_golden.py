@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bayesgmm.data import Scaling
 from bayesgmm.em import fit_mixture
+from bayesgmm.em.algorithm.steps import expectation_step, maximisation_step
 from bayesgmm.em.criteria import bic, classification_terms, icl
-from bayesgmm.em.steps import expectation_step, maximisation_step
 from bayesgmm.mixture import Design, Mixture
-from bayesgmm.tables import Scaling
 
 REFERENCE = Path(__file__).parents[1] / "reference"
 GOLDEN = json.loads((REFERENCE / "golden.json").read_text("utf-8"))

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from bayesgmm import load_dataset
+from bayesgmm.data import InputError
 from bayesgmm.em import GaussianMixture, Grid, fit_grid
 from bayesgmm.mixture import COVARIANCE_TYPES, structure_named
-from bayesgmm.tables import InputError
 
 COLUMNS = [
     "n_components",

@@ -5,8 +5,8 @@ import pytest
 from scipy.stats import binom
 
 from bayesgmm import load_dataset
+from bayesgmm.data import InputError
 from bayesgmm.em import fit_mixture, likelihood_ratio_test
-from bayesgmm.tables import InputError
 
 
 def rejections(samples: list[np.ndarray], k: int, n_boot: int, level: float) -> int:

@@ -6,10 +6,10 @@ import sys
 import numpy as np
 import pytest
 
+from bayesgmm.data import Scaling
 from bayesgmm.em import fit_mixture
 from bayesgmm.em.prepare import scaling_of
 from bayesgmm.mixture import COVARIANCE_TYPES, log_density
-from bayesgmm.tables import Scaling
 
 structures = pytest.mark.parametrize("name", COVARIANCE_TYPES)
 

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from bayesgmm import load_dataset
+from bayesgmm.data import InputError, Scaling
 from bayesgmm.em import GaussianMixture, fit_mixture, standard_errors
 from bayesgmm.em.standard_errors import METHODS
 from bayesgmm.mixture import COVARIANCE_TYPES, Mixture, log_density, structure_named
-from bayesgmm.tables import InputError, Scaling
 
 structures = pytest.mark.parametrize("name", COVARIANCE_TYPES)
 

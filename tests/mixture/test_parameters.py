@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from bayesgmm.data import Scaling
 from bayesgmm.mixture import COVARIANCE_TYPES, Mixture, structure_named
-from bayesgmm.tables import Scaling
 
 
 def example(structure: str) -> Mixture:

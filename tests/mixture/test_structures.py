@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.stats import multivariate_normal
 
+from bayesgmm.data import InputError, Scaling
 from bayesgmm.mixture import COVARIANCE_TYPES, Mixture, structure_named
-from bayesgmm.tables import InputError, Scaling
 
 
 def random_mixture(name: str, k: int = 3, d: int = 3, seed: int = 0) -> Mixture:

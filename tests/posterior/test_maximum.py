@@ -8,8 +8,8 @@ from scipy.optimize import minimize_scalar
 
 import bayesgmm as bg
 from bayesgmm.mixture import COVARIANCE_TYPES, responsibilities
-from bayesgmm.posterior.model import to_value_variables
-from bayesgmm.posterior.problem import Problem
+from bayesgmm.posterior.pymc_model import to_value_variables
+from bayesgmm.posterior.target import Problem
 
 SCALES = {
     "log-normal": bg.LogNormalScale(),

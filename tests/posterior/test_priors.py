@@ -7,9 +7,9 @@ import pytest
 from scipy.integrate import quad
 from scipy.stats import halfnorm, invgamma, lognorm
 
+from bayesgmm.data import InputError, load_dataset
 from bayesgmm.posterior.priors import HalfNormalScale, InverseGammaScale, LogNormalScale, Priors, ScalePrior
-from bayesgmm.posterior.problem import Problem
-from bayesgmm.tables import InputError, load_dataset
+from bayesgmm.posterior.target import Problem
 
 S = np.linspace(-3, 2, 11)
 

@@ -1,10 +1,10 @@
 # Writes those of the bundled data sets that come from R packages. From the root of the repository:
 #
-#   Rscript tests/reference/make_datasets.R bayesgmm/tables/data
+#   Rscript tests/reference/make_datasets.R bayesgmm/data/bundled
 #
 # Needs R with its package datasets, MASS, AER, bayesm and multtest (Debian: r-base-core, r-cran-mass, r-cran-aer,
 # r-cran-bayesm, r-bioc-multtest). The others are written by make_datasets.py.
-# Origin, licence and units: bayesgmm/tables/data/SOURCES.toml
+# Origin, licence and units: bayesgmm/data/bundled/SOURCES.toml
 
 folder <- commandArgs(trailingOnly = TRUE)[1]
 stopifnot(dir.exists(folder))

@@ -1,10 +1,10 @@
 """Writes those of the bundled data sets that come from Python packages. From the root of the repository:
 
-    python tests/reference/make_datasets.py bayesgmm/tables/data
+    python tests/reference/make_datasets.py bayesgmm/data/bundled
 
 Needs scikit-learn and Pillow, and for ``vowels`` praat-parselmouth (``pip install praat-parselmouth``), without which
 that set is left as it is. The others are written by make_datasets.R. Origin, licence and units:
-bayesgmm/tables/data/SOURCES.toml
+bayesgmm/data/bundled/SOURCES.toml
 """
 
 import sys

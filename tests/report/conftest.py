@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 import xarray as xr
 
+from bayesgmm.data import load_dataset
 from bayesgmm.report.findings import Findings
-from bayesgmm.tables import load_dataset
 
 mpl.use("Agg")
 
@@ -85,18 +85,18 @@ def hostile_data() -> pd.DataFrame:
 
 def make_findings(data: pd.DataFrame, name: str, ks: tuple[int, ...], headline: str, draws: int = 500) -> Findings:
     """Real results of every step, for the models of full covariance."""
+    from bayesgmm.checks.predictive_checks import predictive_checks
+    from bayesgmm.checks.verdict import diagnose
+    from bayesgmm.clusters.consensus import consensus
+    from bayesgmm.clusters.memberships import memberships
+    from bayesgmm.contrast.em import em_vs_posterior
+    from bayesgmm.contrast.kmeans import kmeans_contrast
+    from bayesgmm.data import as_table
     from bayesgmm.em.grid import fit_grid
-    from bayesgmm.posterior.problem import Problem
-    from bayesgmm.posterior.settings import Settings
-    from bayesgmm.posterior.sweep import sample_many
-    from bayesgmm.tables import as_table
-    from bayesgmm.uncertainty.comparison import compare
-    from bayesgmm.uncertainty.consensus import consensus
-    from bayesgmm.uncertainty.contrast import em_vs_posterior
-    from bayesgmm.uncertainty.kmeans import kmeans_contrast
-    from bayesgmm.uncertainty.memberships import memberships
-    from bayesgmm.uncertainty.predictive_checks import predictive_checks
-    from bayesgmm.uncertainty.verdict import diagnose
+    from bayesgmm.posterior.target import Problem
+    from bayesgmm.sampling.settings import Settings
+    from bayesgmm.sampling.sweep import sample_many
+    from bayesgmm.selection.compare import compare
 
     table = as_table(data, name=name)
     grid = fit_grid(table, ks, ("full", "diag"), random_state=0, progressbar=False)

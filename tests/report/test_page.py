@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from bayesgmm.checks.verdict import VERDICTS
 from bayesgmm.report.page import render_report
 from bayesgmm.report.words import answer
-from bayesgmm.uncertainty.verdict import VERDICTS
 
 SECTIONS = (
     "answer", "criteria", "comparison", "components", "memberships", "contrast", "kmeans", "diagnostics", "checks",
@@ -139,11 +139,11 @@ def test_every_row_has_its_probability_and_interval(page, findings):
 
 
 def test_many_rows_are_cut_to_the_most_uncertain_with_a_note(findings, monkeypatch):
-    from bayesgmm.report import sections
+    from bayesgmm.report.sections import found
 
-    monkeypatch.setattr(sections, "MOST_ROWS", 200)
-    monkeypatch.setattr(sections, "SHOWN_ROWS", 50)
-    table = sections.row_table(findings)
+    monkeypatch.setattr(found, "MOST_ROWS", 200)
+    monkeypatch.setattr(found, "SHOWN_ROWS", 50)
+    table = found.row_table(findings)
     assert len(table.rows) == 50
     assert "50 most uncertain of 272" in table.note
     assert "memberships.csv" in table.note
@@ -202,10 +202,10 @@ def test_rivals_unsettle_the_answer(findings):
 
 
 def test_one_component_has_no_memberships_to_show(findings):
-    from bayesgmm.uncertainty.consensus import consensus
-    from bayesgmm.uncertainty.contrast import em_vs_posterior
-    from bayesgmm.uncertainty.kmeans import kmeans_contrast
-    from bayesgmm.uncertainty.memberships import memberships
+    from bayesgmm.clusters.consensus import consensus
+    from bayesgmm.clusters.memberships import memberships
+    from bayesgmm.contrast.em import em_vs_posterior
+    from bayesgmm.contrast.kmeans import kmeans_contrast
 
     post = findings.posteriors["1 full"]
     page = render_report(

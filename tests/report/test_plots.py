@@ -11,26 +11,26 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
+from bayesgmm.checks.verdict import diagnose
+from bayesgmm.clusters.coclustering import coclustering
+from bayesgmm.clusters.memberships import memberships
+from bayesgmm.contrast.em import em_vs_posterior
+from bayesgmm.data import load_dataset
 from bayesgmm.em.grid import fit_grid
 from bayesgmm.mixture import responsibilities
-from bayesgmm.posterior.convert import view_of
-from bayesgmm.posterior.sampling import sample_posterior
-from bayesgmm.report import geometry
-from bayesgmm.report.plots_checks import plot_contrast, plot_criteria, plot_verdict, rank_counts
-from bayesgmm.report.plots_model import plot_marginals, plot_pairs, plot_predictive
-from bayesgmm.report.plots_rows import (
+from bayesgmm.report.plots import geometry
+from bayesgmm.report.plots.checks import plot_contrast, plot_criteria, plot_verdict, rank_counts
+from bayesgmm.report.plots.model import plot_marginals, plot_pairs, plot_predictive
+from bayesgmm.report.plots.rows import (
     OPEN_BELOW,
     open_rows,
     plot_coclustering,
     plot_memberships,
     plot_uncertain_rows,
 )
-from bayesgmm.report.style import PALETTE, cluster_style, figure_style, plain
-from bayesgmm.tables import load_dataset
-from bayesgmm.uncertainty.coclustering import coclustering
-from bayesgmm.uncertainty.contrast import em_vs_posterior
-from bayesgmm.uncertainty.memberships import memberships
-from bayesgmm.uncertainty.verdict import diagnose
+from bayesgmm.report.plots.style import PALETTE, cluster_style, figure_style, plain
+from bayesgmm.sampling.posterior import view_of
+from bayesgmm.sampling.sample import sample_posterior
 
 SHAPES = [(d, k) for d in (1, 2, 20) for k in (1, 3, 12)]
 

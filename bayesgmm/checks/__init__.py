@@ -1,0 +1,1 @@
+"""Whether draws and model may be believed."""

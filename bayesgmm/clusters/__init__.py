@@ -1,0 +1,1 @@
+"""Which rows belong together: memberships, co-clustering, consensus."""

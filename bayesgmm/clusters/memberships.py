@@ -1,0 +1,213 @@
+"""Which cluster each row belongs to, and how sure that is: posterior memberships with their uncertainty."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from ..mixture import draw_responsibilities, run_parallel, single_threaded_blas
+from ..progress import progress_display
+from ..sampling.posterior import view_of
+from .rows import ScoredRows, check_mass, scored_rows
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
+
+__all__ = ["memberships", "memberships_table", "summarise_rows"]
+
+Array = NDArray[np.float64]
+# Bytes of one block of responsibilities; each core holds two (as drawn, and draws last).
+_BLOCK = 2**23
+# Blocks that a core works through between two reports of progress.
+_BLOCKS_PER_TASK = 16
+_TILE = 32
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _reduce_draws(responsibilities, series, total, modal, entropy):  # type: ignore[no-untyped-def]
+    """Sums over draws, and the same numbers with the draws last.
+
+    ``responsibilities`` is (S, K, B); ``series`` (K, B, S), ``total`` (K, B), ``modal`` (K, B; draws in which k is the
+    most probable) and ``entropy`` (B,; sum over draws) are written.
+    """
+    n_draws, k_all, n_rows = responsibilities.shape
+    total[:] = 0.0
+    modal[:] = 0
+    entropy[:] = 0.0
+    best = np.empty(n_rows)
+    label = np.empty(n_rows, dtype=np.int64)
+    for s in range(n_draws):
+        best[:] = -1.0
+        for k in range(k_all):
+            r = responsibilities[s, k]
+            for i in range(n_rows):
+                p = r[i]
+                total[k, i] += p
+                if p > 0.0:
+                    entropy[i] -= p * np.log(p)
+                if p > best[i]:
+                    best[i] = p
+                    label[i] = k
+        for i in range(n_rows):
+            modal[label[i], i] += 1
+    # Transposed tile by tile: along either axis alone every access would miss the cache.
+    for k in range(k_all):
+        for s0 in range(0, n_draws, _TILE):
+            for i0 in range(0, n_rows, _TILE):
+                for s in range(s0, min(s0 + _TILE, n_draws)):
+                    for i in range(i0, min(i0 + _TILE, n_rows)):
+                        series[k, i, s] = responsibilities[s, k, i]
+
+
+def _entropy(p: Array) -> Array:
+    """Of distributions along the last axis, in nats."""
+    return -(p * np.log(np.where(p > 0, p, 1.0))).sum(-1)
+
+
+def _sorted_quantile(ordered: Array, level: float) -> Array:
+    """Quantile along the last, sorted, axis, interpolated as NumPy does by default."""
+    at = level * (ordered.shape[-1] - 1)
+    low = int(at)
+    high = min(low + 1, ordered.shape[-1] - 1)
+    return ordered[..., low] + (at - low) * (ordered[..., high] - ordered[..., low])
+
+
+def _summarise_part(rows: ScoredRows, part: slice, ci_prob: float, out: dict[str, Array], block_bytes: int) -> None:
+    """Write the summaries of some rows into ``out``."""
+    n_draws, k = rows.n_draws, rows.n_components
+    for block in draw_responsibilities(rows.draws, rows.values[part], block_bytes):
+        size = block.responsibilities.shape[2]
+        series = np.empty((k, size, n_draws))
+        total, modal, entropy = np.empty((k, size)), np.empty((k, size)), np.empty(size)
+        _reduce_draws(block.responsibilities, series, total, modal, entropy)
+        at = slice(part.start + block.rows.start, part.start + block.rows.stop)
+        probability = (total / total.sum(0)).T
+        assignment = probability.argmax(1)
+        out["probability"][at] = probability
+        out["assignment"][at] = assignment
+        out["assignment_probability"][at] = modal[assignment, np.arange(size)] / n_draws
+        out["entropy"][at] = _entropy(probability)
+        out["entropy_allocation"][at] = entropy / n_draws
+        series.sort(axis=-1)
+        out["probability_lb"][at] = _sorted_quantile(series, 0.5 * (1 - ci_prob)).T
+        out["probability_ub"][at] = _sorted_quantile(series, 0.5 * (1 + ci_prob)).T
+
+
+def summarise_rows(
+    rows: ScoredRows, ci_prob: float, progressbar: bool = False, block_bytes: int = _BLOCK
+) -> dict[str, Array]:
+    """The arrays of `memberships`, (N, K) and (N,), in blocks of rows on all cores."""
+    n, k = len(rows.values), rows.n_components
+    out: dict[str, Any] = {f"probability{end}": np.empty((n, k)) for end in ("", "_lb", "_ub")}
+    out["assignment"] = np.empty(n, dtype=np.int64)
+    for name in ("assignment_probability", "entropy", "entropy_allocation"):
+        out[name] = np.empty(n)
+    size = max(1, block_bytes // (8 * rows.n_draws * k)) * _BLOCKS_PER_TASK
+    parts = [slice(a, min(a + size, n)) for a in range(0, n, size)]
+    # Workers enter and leave the BLAS limit on their own; held here, it outlasts them all.
+    with single_threaded_blas(), progress_display(progressbar) as display:
+        task = display.add_task("Memberships", total=n, detail="rows")
+        step = 2 * (os.cpu_count() or 1)
+        for first in range(0, len(parts), step):
+            batch = parts[first : first + step]
+            run_parallel(lambda part: _summarise_part(rows, part, ci_prob, out, block_bytes), batch)
+            display.update(task, completed=batch[-1].stop)
+    # Entropy is concave, so that the difference can be negative by rounding only.
+    out["entropy_parameter"] = np.maximum(out["entropy"] - out["entropy_allocation"], 0.0)
+    return out
+
+
+def memberships(
+    post: xr.DataTree, new_data: Any = None, *, ci_prob: float = 0.89, progressbar: bool = False
+) -> xr.Dataset:
+    """Posterior probability that each row belongs to each cluster, and how sure that probability is.
+
+    Parameters
+    ----------
+    post : DataTree
+        From `sample_posterior`.
+    new_data : table, optional
+        Rows to score, with the columns that the posterior was sampled from; one row is enough. By default those rows
+        themselves.
+    ci_prob : float
+        Mass of the equal-tailed intervals.
+    progressbar : bool
+
+    Returns
+    -------
+    Dataset
+        Over ``obs_id x cluster``: ``probability`` (mean of the responsibility over draws), ``probability_lb`` and
+        ``probability_ub``. Over ``obs_id``: ``assignment`` (most probable cluster), ``assignment_probability`` (share
+        of draws in which that cluster is the most probable), and in nats ``entropy`` (of ``probability``),
+        ``entropy_allocation`` (mean over draws of the entropy of the responsibilities: what would remain if the
+        parameters were known) and ``entropy_parameter`` (the rest: what more data would remove).
+
+    Raises
+    ------
+    InputError
+        ``new_data`` or ``ci_prob`` is not fit for use.
+    ValueError
+        ``post`` is not a posterior of this package.
+
+    Notes
+    -----
+    The split of the entropy is that of the mutual information between allocation and parameters (Depeweg et al. 2018,
+    Decomposition of uncertainty in Bayesian deep learning, eq. 3-4).
+    """
+    import xarray as xr
+
+    check_mass(ci_prob)
+    rows = scored_rows(view_of(post), new_data)
+    found = summarise_rows(rows, ci_prob, progressbar)
+    interval = {"interval": "equal-tailed", "ci_prob": ci_prob}
+    described = {
+        "probability": {"long_name": "posterior mean of the responsibility"},
+        "probability_lb": {"long_name": "lower end of the interval of the responsibility", **interval},
+        "probability_ub": {"long_name": "upper end of the interval of the responsibility", **interval},
+        "assignment": {"long_name": "most probable cluster"},
+        "assignment_probability": {"long_name": "share of draws in which the assignment is the most probable cluster"},
+        "entropy": {"long_name": "entropy of the probabilities", "units": "nats"},
+        "entropy_allocation": {"long_name": "entropy that known parameters would leave", "units": "nats"},
+        "entropy_parameter": {"long_name": "entropy due to unknown parameters", "units": "nats"},
+    }
+    variables = {
+        name: (("obs_id", "cluster") if found[name].ndim == 2 else ("obs_id",), found[name], attrs)
+        for name, attrs in described.items()
+    }
+    attrs: dict[str, Any] = {
+        **interval,
+        "entropy_units": "nats",
+        "n_draws": rows.n_draws,
+        **{name: post.attrs[name] for name in ("covariance_type", "data_name", "verdict") if name in post.attrs},
+    }
+    return xr.Dataset(variables, {"obs_id": rows.obs_id, "cluster": np.arange(rows.n_components)}, attrs)
+
+
+def memberships_table(ds: xr.Dataset) -> pd.DataFrame:
+    """The memberships as a table with one row per observation.
+
+    Parameters
+    ----------
+    ds : Dataset
+        From `memberships`.
+
+    Returns
+    -------
+    DataFrame
+        Index ``obs_id``; columns ``assignment``, ``assignment_probability``, then ``probability[k]``,
+        ``probability_lb[k]`` and ``probability_ub[k]`` for each cluster k, then the entropies.
+    """
+    import pandas as pd
+
+    columns: dict[str, Any] = {name: ds[name].values for name in ("assignment", "assignment_probability")}
+    for k in ds["cluster"].values:
+        for name in ("probability", "probability_lb", "probability_ub"):
+            columns[f"{name}[{k}]"] = ds[name].sel(cluster=k).values
+    for name in ("entropy", "entropy_allocation", "entropy_parameter"):
+        columns[name] = ds[name].values
+    return pd.DataFrame(columns, index=pd.Index(ds["obs_id"].values, name="obs_id"))

@@ -1,0 +1,1 @@
+"""What a point answer, EM or k-means, would have got wrong."""

@@ -1,0 +1,1 @@
+"""One run of EM from given starts: steps, acceleration, stopping."""

@@ -1,0 +1,1 @@
+"""Where EM starts, and how it goes on from an optimum to a better one."""

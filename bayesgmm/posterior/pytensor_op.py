@@ -1,0 +1,261 @@
+"""The marginal log likelihood as PyTensor Ops: value and gradient from one E-step.
+
+`MarginalLogLikelihood` is what samplers evaluate. `PointwiseLogLikelihood` is its summands, row by row, which is
+what an observed variable of a PyMC model returns; summed over all rows it is rewritten to the former, and its
+gradient is the former's other outputs, so that a model's log density and gradient cost one E-step together, while
+`pymc.compute_log_likelihood` still finds one value per row.
+
+Both are compiled by numba, where nothing depends on the shapes and the machine code stays on disk; run in plain
+Python; and, through `jax_op`, compiled by JAX.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytensor.tensor as pt
+from numba import njit
+from pytensor.compile import optdb
+from pytensor.gradient import DisconnectedType, disconnected_type, grad_not_implemented
+from pytensor.graph.basic import Apply, Variable
+from pytensor.graph.op import Op
+from pytensor.graph.rewriting.basic import dfs_rewriter, node_rewriter
+from pytensor.link.numba.dispatch.basic import numba_njit, register_funcify_default_op_cache_key
+from pytensor.tensor.basic import get_underlying_scalar_constant_value
+from pytensor.tensor.exceptions import NotScalarConstantError
+from pytensor.tensor.math import Sum
+from pytensor.tensor.rewriting.basic import register_canonicalize
+
+from ..mixture import kernel, narrow
+from ..mixture.kernel import softmax_block
+from ..mixture.narrow import narrow_log_terms
+from . import gradient
+from .gradient import likelihood_and_gradient
+
+__all__ = ["MarginalLogLikelihood", "PointwiseLogLikelihood", "marginal_log_likelihood", "pointwise_log_likelihood"]
+
+_DTYPES = ("float64",) * 5 + ("int64",) + ("float64",) * 2
+_NDIMS = (1, 2, 2, 3, 2, 2, 1, 2)
+# PyTensor's cache knows an Op by its name alone: without this it would keep running machine code of older sources.
+_SOURCES = (kernel.__file__, narrow.__file__, gradient.__file__, __file__)
+_VERSION = int(sha256(b"".join(Path(source).read_bytes() for source in _SOURCES)).hexdigest()[:15], 16)
+
+
+def _as_inputs(inputs: Sequence[Any]) -> list[Variable]:
+    """Eight tensors of the types that the compiled code reads."""
+    names = ("weights", "means", "scales", "correlation", "rows", "pairs", "row_weight", "scatter")
+    tensors = []
+    for name, value, dtype, ndim in zip(names, inputs, _DTYPES, _NDIMS, strict=True):
+        tensor = pt.as_tensor(value)
+        if tensor.type.ndim != ndim:
+            raise ValueError(f"{name} has {tensor.type.ndim} dimensions; the likelihood needs {ndim}")
+        tensors.append(tensor if tensor.type.dtype == dtype else tensor.astype(dtype))
+    return tensors
+
+
+def _chain(inputs: Sequence[Variable], slopes: Sequence[Variable], factor: Any) -> list[Variable]:
+    """Gradient with respect to the eight inputs, from the gradient outputs; none of the data is differentiated."""
+    weights, _, scales, *_ = inputs
+    counts, d_means, d_log_scales, d_correlation = slopes
+    data = [disconnected_type() for _ in range(4)]
+    return [factor * counts / weights, factor * d_means, factor * d_log_scales / scales, factor * d_correlation, *data]
+
+
+_CONNECTED = [True] * 4 + [False] * 4
+
+
+class MarginalLogLikelihood(Op):
+    """Log likelihood of a mixture and its gradient.
+
+    Inputs
+        weights (K,), means (K, D), scales (G, E), correlation (G or 0, D, D), rows (A, N), pairs (P, 2),
+        row_weight (N or 0,), scatter (D, D), as in `gradient.likelihood_and_gradient`.
+    Outputs
+        log likelihood (), and its gradient with respect to log weights taken as free (K,), means (K, D), log scales
+        (G, E) and the lower triangles of ``correlation``.
+    """
+
+    __props__ = ()
+
+    def make_node(self, *inputs: Any) -> Apply:
+        return Apply(self, _as_inputs(inputs), [pt.dscalar(), pt.dvector(), pt.dmatrix(), pt.dmatrix(), pt.dtensor3()])
+
+    def infer_shape(self, node: Apply, shapes: Sequence[Any]) -> list[Any]:
+        return [(), *shapes[:4]]
+
+    def connection_pattern(self, node: Apply) -> list[list[bool]]:
+        return [[connected] * 5 for connected in _CONNECTED]
+
+    def perform(self, node: Apply, inputs: Sequence[Any], output_storage: Any) -> None:
+        for storage, value in zip(output_storage, _evaluate(*inputs), strict=True):
+            storage[0] = np.asarray(value)
+
+    def pullback(
+        self, inputs: Sequence[Variable], outputs: Sequence[Variable], cotangents: Sequence[Variable]
+    ) -> list[Variable]:
+        if not all(isinstance(slope.type, DisconnectedType) for slope in cotangents[1:]):
+            comment = "Second derivatives of the marginal likelihood are not available."
+            return [
+                grad_not_implemented(self, i, x, comment) if connected else disconnected_type()
+                for i, (x, connected) in enumerate(zip(inputs, _CONNECTED, strict=True))
+            ]
+        return _chain(inputs, outputs[1:], cotangents[0])
+
+
+class PointwiseLogLikelihood(Op):
+    """Log density of each row, times its case weight (N,): the summands of `MarginalLogLikelihood`.
+
+    Inputs are the same, and a constant to be added to each log density, such as the log Jacobian of a scaling.
+    """
+
+    __props__ = ()
+
+    def make_node(self, *inputs: Any) -> Apply:
+        *eight, constant = inputs
+        return Apply(self, [*_as_inputs(eight), pt.as_tensor(constant, dtype="float64")], [pt.dvector()])
+
+    def infer_shape(self, node: Apply, shapes: Sequence[Any]) -> list[Any]:
+        return [(shapes[4][1],)]
+
+    def connection_pattern(self, node: Apply) -> list[list[bool]]:
+        return [[connected] for connected in (*_CONNECTED, False)]
+
+    def perform(self, node: Apply, inputs: Sequence[Any], output_storage: Any) -> None:
+        output_storage[0][0] = _evaluate_rows(*inputs)
+
+    def pullback(
+        self, inputs: Sequence[Variable], outputs: Sequence[Variable], cotangents: Sequence[Variable]
+    ) -> list[Variable]:
+        *eight, _ = inputs
+        [cotangent] = cotangents
+        try:
+            # The gradient of a sum: the same factor for every row.
+            factor = get_underlying_scalar_constant_value(cotangent)
+        except NotScalarConstantError:
+            return [
+                *_chain(eight, marginal_log_likelihood(*_reweighted(eight, cotangent))[1:], 1.0),
+                disconnected_type(),
+            ]
+        return [*_chain(eight, marginal_log_likelihood(*eight)[1:], factor), disconnected_type()]
+
+
+def _reweighted(eight: Sequence[Variable], factor: Variable) -> list[Variable]:
+    """The same inputs with every row's case weight multiplied by ``factor`` (N,)."""
+    *parameters, rows, pairs, row_weight, scatter = eight
+    # Case weights may be left empty: then they are ones.
+    weight = factor * pt.concatenate([row_weight, pt.ones_like(factor)])[: rows.shape[1]]
+    values = rows[1 : 1 + scatter.shape[0]]
+    return [*parameters, rows, pairs, weight, pt.dot(values * weight, values.T)]
+
+
+marginal_log_likelihood = MarginalLogLikelihood()
+pointwise_log_likelihood = PointwiseLogLikelihood()
+
+
+@register_canonicalize
+@node_rewriter([Sum])
+def sum_of_rows(fgraph: Any, node: Apply) -> list[Variable] | None:
+    """The sum of `PointwiseLogLikelihood` over all rows is `MarginalLogLikelihood`."""
+    [summands] = node.inputs
+    if summands.owner is None or not isinstance(summands.owner.op, PointwiseLogLikelihood):
+        return None
+    *eight, constant = summands.owner.inputs
+    _, _, _, _, rows, _, row_weight, _ = eight
+    total = pt.switch(pt.eq(row_weight.shape[0], 0), rows.shape[1].astype("float64"), row_weight.sum())
+    return [marginal_log_likelihood(*eight)[0] + constant * total]
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _evaluate(weights, means, scales, correlation, rows, pairs, row_weight, scatter):  # type: ignore[no-untyped-def]
+    # Contiguous arrays of one type: whatever the graph brings, numba compiles the E-step once.
+    return likelihood_and_gradient(
+        np.ascontiguousarray(weights),
+        np.ascontiguousarray(means),
+        np.ascontiguousarray(scales),
+        np.ascontiguousarray(correlation),
+        np.ascontiguousarray(rows),
+        np.ascontiguousarray(pairs),
+        np.ascontiguousarray(row_weight),
+        np.ascontiguousarray(scatter),
+    )
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _whitening_of(weights, means, scales, correlation):  # type: ignore[no-untyped-def]
+    """Inverse Cholesky factors (K, D, D) and log normalisers (K,), weights included."""
+    n_components, n_features = means.shape
+    inverse = np.zeros((n_components, n_features, n_features))
+    constant = np.empty(n_components)
+    factor = np.empty((n_features, n_features))
+    for k in range(n_components):
+        g = k if scales.shape[0] > 1 else 0
+        constant[k] = np.log(weights[k]) - 0.5 * n_features * np.log(2 * np.pi)
+        for i in range(n_features):
+            sd = scales[g, i if scales.shape[1] > 1 else 0]
+            for j in range(i + 1):
+                if correlation.shape[0] > 0:
+                    factor[i, j] = sd * correlation[g, i, j]
+                else:
+                    factor[i, j] = sd if i == j else 0.0
+            constant[k] -= np.log(factor[i, i])
+        for j in range(n_features):
+            inverse[k, j, j] = 1.0 / factor[j, j]
+            for i in range(j + 1, n_features):
+                total = 0.0
+                for m in range(j, i):
+                    total += factor[i, m] * inverse[k, m, j]
+                inverse[k, i, j] = -total / factor[i, i]
+    return inverse, constant
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _evaluate_rows(weights, means, scales, correlation, rows, pairs, row_weight, scatter, constant):  # type: ignore[no-untyped-def]
+    n_rows, n_features = rows.shape[1], means.shape[1]
+    inverse, normaliser = _whitening_of(weights, means, scales, correlation)
+    centres = np.ascontiguousarray(means)
+    result = np.empty(n_rows)
+    # Blocks, so that K x N is never held.
+    for first in range(0, n_rows, 1024):
+        stop = min(first + 1024, n_rows)
+        values = np.ascontiguousarray(rows[1 : 1 + n_features, first:stop])
+        terms = narrow_log_terms(inverse, normaliser, centres, values)
+        top, norm, scratch = np.empty(stop - first), np.empty(stop - first), np.empty(stop - first)
+        softmax_block(terms, top, norm, scratch)
+        for i in range(stop - first):
+            weight = row_weight[first + i] if row_weight.size > 0 else 1.0
+            result[first + i] = weight * (top[i] + np.log(norm[i]) + constant.item())
+    return result
+
+
+@register_funcify_default_op_cache_key(MarginalLogLikelihood)
+def _numba_marginal(op: MarginalLogLikelihood, **kwargs: Any) -> tuple[Any, int]:
+    @numba_njit
+    def marginal_log_likelihood(weights, means, scales, correlation, rows, pairs, row_weight, scatter):  # type: ignore[no-untyped-def]
+        value, counts, d_means, d_log_scales, d_correlation = _evaluate(
+            weights, means, scales, correlation, rows, pairs, row_weight, scatter
+        )
+        return np.asarray(value), counts, d_means, d_log_scales, d_correlation
+
+    return marginal_log_likelihood, _VERSION
+
+
+@register_funcify_default_op_cache_key(PointwiseLogLikelihood)
+def _numba_pointwise(op: PointwiseLogLikelihood, **kwargs: Any) -> tuple[Any, int]:
+    @numba_njit
+    def pointwise_log_likelihood(weights, means, scales, correlation, rows, pairs, row_weight, scatter, constant):  # type: ignore[no-untyped-def]
+        return _evaluate_rows(weights, means, scales, correlation, rows, pairs, row_weight, scatter, constant)
+
+    return pointwise_log_likelihood, _VERSION
+
+
+@node_rewriter([MarginalLogLikelihood, PointwiseLogLikelihood])
+def _load_jax_twin(fgraph: Any, node: Apply) -> None:
+    """Registers the JAX implementation once a graph is prepared for JAX; JAX takes seconds to import."""
+    from . import jax_op  # noqa: F401
+
+
+optdb.register("bayesgmm_load_jax", dfs_rewriter(_load_jax_twin), "jax", position=99)

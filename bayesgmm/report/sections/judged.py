@@ -1,0 +1,266 @@
+"""The tables of what was judged: EM and k-means against the posterior, diagnostics, checks, provenance."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...sampling.posterior import view_of
+from ..numbers import decimals, fixed, interval, p_value, probability, probability_interval, significant
+from ..plots.model import MASS
+from ..tables import Cell, Column, TableView
+from .found import estimate, places_of
+
+if TYPE_CHECKING:
+    from ..findings import Findings
+
+__all__ = [
+    "checks",
+    "contrast_rows",
+    "diagnoses",
+    "kmeans_centres",
+    "kmeans_rows",
+    "label_free_table",
+    "parameters",
+    "prediction",
+    "provenance_items",
+]
+
+_MOST_PARAMETERS = 300
+
+
+def parameters(findings: Findings) -> TableView:
+    """EM's estimates against the posterior, parameter by parameter."""
+    contrast = findings.contrast
+    table = contrast.parameters
+    note = ""
+    if len(table) > _MOST_PARAMETERS:
+        keep = table["z"].abs().nlargest(_MOST_PARAMETERS).index
+        note = f"The {_MOST_PARAMETERS} of {len(table)} parameters in which EM lies furthest off."
+        table = table.loc[[name for name in table.index if name in set(keep)]]
+    rows, marked = [], set()
+    for i, (name, row) in enumerate(table.iterrows()):
+        places = decimals(float(row["sd"]))
+        if not row["inside"]:
+            marked.add(i)
+        rows.append(
+            (
+                str(name),
+                Cell(fixed(row["em"], places), f"SE {fixed(row['em_se'], places)}", sort=float(row["em"])),
+                Cell(fixed(row["mean"], places), interval(row["lb"], row["ub"], places), sort=float(row["mean"])),
+                fixed(row["sd"], places),
+                fixed(row["z"], 2),
+                "inside" if row["inside"] else "outside",
+            )
+        )  # fmt: skip
+    return TableView.of(
+        "parameters-table",
+        f"EM's estimate with its asymptotic standard error (SE), posterior mean with its {100 * contrast.ci_prob:g}% "
+        "equal-tailed interval, and (EM - mean) / sd. Estimates outside the interval are marked.",
+        (Column.text("Parameter"), Column("EM"), Column("Posterior"), Column("Posterior sd"),
+         Column("(EM - mean) / sd"), Column.text("EM in interval")),
+        rows,
+        marked=frozenset(marked),
+        note=note,
+    )  # fmt: skip
+
+
+def contrast_rows(findings: Findings, most: int = 20) -> TableView:
+    """The rows on which EM and the posterior differ most."""
+    contrast = findings.contrast
+    table = contrast.memberships.sort_values("total_variation", ascending=False, kind="stable").head(most)
+    rows = [
+        (
+            str(label), str(int(row["em_assignment"])), probability(row["em_probability"]),
+            Cell(probability(row["posterior_probability"]), probability_interval(row['lb'], row['ub'])),
+            fixed(row["total_variation"], 3), "yes" if row["flips"] else "no",
+            "yes" if row["em_certain_posterior_not"] else "no",
+        )
+        for label, row in table.iterrows()
+    ]  # fmt: skip
+    return TableView.of(
+        "contrast-rows-table",
+        f"The {len(rows)} rows on which EM and the posterior differ most, by total variation of their probabilities; "
+        f"{100 * contrast.ci_prob:g}% equal-tailed intervals. EM calls a row certain from {contrast.certain:g}.",
+        (
+            Column.text("Row"), Column("EM's cluster"), Column("Its probability, EM"), Column("posterior"),
+            Column("Total variation"), Column.text("Changes cluster"),
+            Column.text("EM certain, posterior not"),
+        ),
+        rows,
+    )  # fmt: skip
+
+
+def prediction(findings: Findings) -> TableView:
+    """Log scores of EM's plug-in density and of the posterior predictive one."""
+    rows = [
+        (
+            str(name), fixed(row["n_rows"], 0), fixed(row["em"], 2), fixed(row["posterior"], 2),
+            Cell(fixed(row["difference"], 2), f"SE {fixed(row['se'], 2)}"),
+        )
+        for name, row in findings.contrast.prediction.iterrows()
+    ]  # fmt: skip
+    return TableView.of(
+        "prediction-table",
+        "Log score, summed over rows: the density at EM's estimate against the posterior predictive density. In sample "
+        "both "
+        "are optimistic, EM the more.",
+        (Column.text("Rows"), Column("Number"), Column("EM plug-in"), Column("Posterior predictive"),
+         Column("Difference")),
+        rows,
+    )  # fmt: skip
+
+
+def kmeans_centres(findings: Findings) -> TableView:
+    """k-means' centres and spheres beside the components of EM and of the posterior."""
+    kmeans, view = findings.kmeans, view_of(findings.posterior)
+    draws, em = view.draws, view.em
+    sd, em_sd = (np.sqrt(np.diagonal(m.dense_covariances, axis1=-2, axis2=-1)) for m in (draws, em))
+    rows = []
+    for j, name in enumerate(view.columns):
+        places, sd_places = places_of(draws.means[:, :, j]), places_of(sd[:, :, j])
+        for k in range(view.n_components):
+            radius = kmeans.spheres[f"radius[{name}]"].iloc[k]
+            rows.append(
+                (
+                    name, str(k), fixed(kmeans.centres[name].iloc[k], places), fixed(em.means[k, j], places),
+                    estimate(draws.means[:, k, j], places), fixed(radius, sd_places), fixed(em_sd[k, j], sd_places),
+                    estimate(sd[:, k, j], sd_places),
+                )
+            )  # fmt: skip
+    return TableView.of(
+        "kmeans-table",
+        "Where the three put the groups, and how wide they make them, in the units of the data. k-means has one radius "
+        "per "
+        "cluster for all standardised columns. Posterior mean with its "
+        f"{100 * MASS:g}% equal-tailed interval.",
+        (Column.text("Column"), Column("Cluster"), Column("Centre, k-means"), Column("Mean, EM"),
+         Column("Mean, posterior"), Column("Radius, k-means"), Column("SD, EM"), Column("SD, posterior")),
+        rows,
+    )  # fmt: skip
+
+
+def kmeans_rows(findings: Findings, most: int = 20) -> TableView | None:
+    """Rows that k-means puts into one cluster and the posterior leaves open; None where there are none."""
+    forced = findings.kmeans.forced
+    if not len(forced):
+        return None
+    rows = [
+        (
+            str(label), str(int(row["kmeans"])),
+            Cell(probability(row["probability"]), probability_interval(row['lb'], row['ub'])),
+            str(int(row["assignment"])), probability(row["assignment_probability"]),
+        )
+        for label, row in forced.head(most).iterrows()
+    ]  # fmt: skip
+    more = "" if len(forced) <= most else f" The {most} most open of {len(forced)}."
+    return TableView.of(
+        "kmeans-rows-table",
+        f"Rows that k-means puts into one cluster and the posterior leaves open.{more} Posterior probabilities, with "
+        f"{100 * findings.kmeans.ci_prob:g}% equal-tailed intervals.",
+        (Column.text("Row"), Column("k-means' cluster"), Column("Its probability"), Column("Most probable cluster"),
+         Column("Its probability")),
+        rows,
+    )  # fmt: skip
+
+
+def diagnoses(findings: Findings) -> TableView:
+    """The verdict on every sampled model."""
+    rows, marked = [], set()
+    for i, (key, d) in enumerate(findings.diagnoses.items()):
+        if key == findings.headline:
+            marked.add(i)
+        remedy = "" if d.verdict == "converged" else f"Remedy: {d.remedy}."
+        rows.append(
+            (
+                str(key), Cell(d.verdict, badge=True), fixed(d.table["r_hat"].max(), 3),
+                fixed(d.table["ess_bulk"].min(), 0), fixed(d.table["ess_tail"].min(), 0), Cell(d.evidence, remedy),
+            )
+        )  # fmt: skip
+    return TableView.of(
+        "diagnoses-table",
+        "Verdict on each sampled model, judged on quantities that no exchange of labels changes. Wanted: R-hat below "
+        "1.01, "
+        "effective sample sizes (ESS) above 400. The headline model is marked.",
+        (Column.text("Model"), Column.text("Verdict"), Column("Worst R-hat"), Column("Least bulk ESS"),
+         Column("Least tail ESS"), Column.text("Evidence and remedy")),
+        rows,
+        marked=frozenset(marked),
+    )  # fmt: skip
+
+
+def label_free_table(findings: Findings) -> TableView:
+    """The quantities behind the headline model's verdict."""
+    rows = [
+        (
+            str(name), significant(row["mean"], 4), significant(row["sd"], 2), fixed(row["r_hat"], 3),
+            fixed(row["ess_bulk"], 0), fixed(row["ess_tail"], 0),
+        )
+        for name, row in findings.diagnosis.table.iterrows()
+    ]  # fmt: skip
+    return TableView.of(
+        "label-free-table",
+        f"Label-free quantities of the headline model, {findings.headline}: posterior mean and sd, rank-normalised "
+        "R-hat, "
+        "bulk and tail effective sample size.",
+        (
+            Column.text("Quantity"),
+            Column("Mean"),
+            Column("sd"),
+            Column("R-hat"),
+            Column("Bulk ESS"),
+            Column("Tail ESS"),
+        ),
+        rows,
+    )
+
+
+def checks(findings: Findings) -> TableView:
+    """Posterior predictive checks."""
+    table = findings.checks
+    interval_said = table.attrs.get("interval", "equal-tailed")
+    rows, marked = [], set()
+    for i, ((feature, statistic), row) in enumerate(table.iterrows()):
+        if not row["lower"] <= row["observed"] <= row["upper"]:
+            marked.add(i)
+        rows.append(
+            (
+                str(feature),
+                str(statistic),
+                Cell(significant(row["observed"]), sort=float(row["observed"])),
+                Cell(significant(row["replicated"]), f"{significant(row['lower'])} to {significant(row['upper'])}"),
+                p_value(row["p_value"]),
+            )
+        )
+    return TableView.of(
+        "checks-table",
+        "Posterior predictive checks of the headline model: statistics of each column, and their mean and "
+        f"{interval_said} interval over {table.attrs.get('n_replicates', 'the')} replicated data sets; p is the share "
+        "of "
+        "replicates with at least the observed value. Statistics outside the interval are marked. For the density "
+        "(distance "
+        "between histograms) only a small p speaks against the model.",
+        (Column.text("Column"), Column.text("Statistic"), Column("Observed"), Column("Replicated"), Column("p")),
+        rows,
+        marked=frozenset(marked),
+    )
+
+
+def provenance_items(provenance: dict[str, Any]) -> Iterator[tuple[str, str | tuple[tuple[str, str], ...]]]:
+    """Name and value, or name and pairs, in the order given; the command, which the page sets apart, left out."""
+    for name, value in provenance.items():
+        label = str(name).replace("_", " ")
+        if isinstance(value, dict):
+            yield label, tuple((str(k).replace("_", " "), _flat(v)) for k, v in value.items() if k != "command")
+        elif name != "command":
+            yield label, _flat(value)
+
+
+def _flat(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{k} {_flat(v)}" for k, v in value.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_flat, value))
+    return "none" if value is None else str(value)

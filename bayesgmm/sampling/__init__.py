@@ -1,0 +1,1 @@
+"""Draws of the posterior: settings, samplers, the result and its store."""

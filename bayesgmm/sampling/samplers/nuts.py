@@ -1,0 +1,166 @@
+"""nutpie on the fused log density, through C pointers: no interpreter and no lock inside a chain, no recompilation.
+
+nutpie samples u with x = mode + M u, where M M' is the Laplace covariance at the mode: in these coordinates the
+posterior is close to a standard normal, so that adaptation is short. The C function is generic: shapes and addresses
+travel in a record of integers, so that one compilation, kept on disk by numba, serves every structure, K, D and N.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numba import carray, cfunc, types
+from numba.extending import intrinsic
+from nutpie import _lib
+from nutpie.sample import CompiledModel
+
+from ...posterior.density import Density, log_density_and_gradient
+
+__all__ = ["WhitenedModel"]
+
+Array = np.ndarray
+_FIELDS = (
+    "size", "n_components", "n_features", "n_rows", "groups", "width", "correlated", "n_augmented", "n_pairs",
+    "n_weights", "n_prior", "rows", "pairs", "row_weight", "scatter", "prior", "centre", "spread",
+)  # fmt: skip
+_N_FIELDS = len(_FIELDS)
+
+
+@intrinsic
+def _pointer(typingctx: Any, address: Any, like: Any) -> Any:
+    """The integer ``address`` as a pointer of the type of ``like``."""
+    signature = like(address, like)
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.inttoptr(args[0], context.get_value_type(signature.return_type))
+
+    return signature, codegen
+
+
+_DOUBLES = types.CPointer(types.float64)
+_INTEGERS = types.CPointer(types.int64)
+
+
+@cfunc(types.int64(types.uint64, _DOUBLES, _DOUBLES, _DOUBLES, _INTEGERS), cache=True, error_model="numpy")
+def _log_density(size, x_, gradient_, value_, record_):
+    """Log density at u = ``x`` and its gradient, as nutpie calls it.
+
+    Codes 1 to 4 mean a point outside the support, which ends a trajectory. ``x_`` and ``record_`` lend the addresses
+    in the record their pointer types.
+    """
+    record = carray(record_, (_N_FIELDS,))
+    x = carray(x_, (size,))
+    gradient = carray(gradient_, (size,))
+    n_components, n_features, n_rows = record[1], record[2], record[3]
+    groups, width, correlated = record[4], record[5], record[6] == 1
+    rows = carray(_pointer(record[11], x_), (record[7], n_rows))
+    pairs = carray(_pointer(record[12], record_), (record[8], 2))
+    row_weight = carray(_pointer(record[13], x_), (record[9],))
+    scatter = carray(_pointer(record[14], x_), (n_features, n_features))
+    prior = carray(_pointer(record[15], x_), (record[10],))
+    centre = carray(_pointer(record[16], x_), (size,))
+    spread = carray(_pointer(record[17], x_), (size, size))
+    point = np.dot(spread, x)
+    for i in range(point.size):
+        point[i] += centre[i]
+    slope = np.empty(point.size)
+    value = log_density_and_gradient(
+        point, slope, n_components, (groups, width), correlated, rows, pairs, row_weight, scatter, prior
+    )
+    np.dot(spread.T, slope, gradient)
+    value_[0] = value
+    if not np.isfinite(value):
+        return 4
+    for i in range(gradient.size):
+        if not np.isfinite(gradient[i]):
+            return 3
+    return 0
+
+
+@cfunc(types.int64(types.uint64, types.uint64, _DOUBLES, _DOUBLES, _INTEGERS), cache=True)
+def _expand(size, n_expanded, x_, out_, record_):
+    """Draws are kept as they are: constraining thousands at once in NumPy is faster than one by one."""
+    for i in range(size):
+        out_[i] = x_[i]
+    return 0
+
+
+@dataclass(frozen=True)
+class WhitenedModel(CompiledModel):
+    """A `Density` in coordinates u, x = centre + spread u, as nutpie wants its models.
+
+    Attributes
+    ----------
+    density : Density
+    centre : (P,)
+    spread : (P, P)
+    start : (chains, P)
+        Where each chain starts, in u.
+    """
+
+    density: Density = field(kw_only=True)
+    centre: Array = field(kw_only=True)
+    spread: Array = field(kw_only=True)
+    start: Array = field(kw_only=True)
+
+    @property
+    def n_dim(self) -> int:
+        return self.density.size
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        return {"u": (self.n_dim,)}
+
+    @property
+    def coords(self) -> dict[str, Any]:
+        return {}
+
+    def _record(self) -> tuple[Array, tuple[Array, ...]]:
+        density = self.density
+        design, c = density.design, density.coordinates
+        free = c.structure.free(c.n_components, c.n_features)
+        arrays = (
+            design.rows, design.pairs, design.row_weight, np.ascontiguousarray(design.scatter), density.prior,
+            np.ascontiguousarray(self.centre), np.ascontiguousarray(self.spread),
+        )  # fmt: skip
+        numbers = [
+            density.size, c.n_components, c.n_features, design.n_rows, free.groups, free.width, int(free.correlated),
+            design.rows.shape[0], len(design.pairs), design.row_weight.size, density.prior.size,
+        ]  # fmt: skip
+        record = np.array([*numbers, *(a.ctypes.data for a in arrays)], dtype=np.int64)
+        return record, arrays
+
+    def _make_model(self, init_mean: Array) -> Any:
+        record, arrays = self._record()
+        keep_alive = (record, arrays)
+        log_density = _lib.LogpFunc(_log_density.address, record.ctypes.data, keep_alive)
+        expand = _lib.ExpandFunc(self.n_dim, self.n_dim, _expand.address, record.ctypes.data, keep_alive)
+        variables = _lib.PyVariable.new_variables(
+            ["u"], ["float64"], [(self.n_dim,)], {"coordinate": self.n_dim}, {"u": ("coordinate",)}
+        )
+        starts = iter(np.ascontiguousarray(self.start))
+        # nutpie asks once per chain; which chain gets which start does not matter as they are exchangeable.
+        make_start = partial(_next_start, starts, self.start[0])
+        return _lib.PyMcModel(
+            log_density,
+            expand,
+            variables,
+            self.n_dim,
+            {"coordinate": self.n_dim},
+            {"coordinate": np.arange(self.n_dim)},
+            make_start,
+            None,
+        )
+
+    def _make_sampler(
+        self, settings: Any, init_mean: Array, cores: int, progress: Any, callback: Any, rate: int, store: Any
+    ) -> Any:
+        model = self._make_model(init_mean)
+        return _lib.PySampler.from_pymc(settings, cores, model, progress, callback, rate, store)
+
+
+def _next_start(starts: Any, otherwise: Array, seed: int) -> Array:
+    return np.asarray(next(starts, otherwise))

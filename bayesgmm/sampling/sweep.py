@@ -1,0 +1,220 @@
+"""`sample_many`: several models in one sweep, which share the cores and one compilation."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..em import EMFit
+from ..mixture import responsibilities, single_threaded_blas
+from ..mixture.relabel import align_labels
+from ..posterior.modes import sample_laplace
+from ..posterior.target import Problem
+from .draws import Draws
+from .posterior import to_datatree
+from .predictive import posterior_predictive, prior_predictive
+from .samplers.chains import Chain, Result, gather, run_chains
+from .settings import Settings
+from .starts import Prepared, prepare
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = ["sample_many"]
+
+Finished = Callable[[str, "xr.DataTree"], None]
+# Draws of a Laplace approximation with a Pareto k beyond this are not returned by method="auto".
+PARETO_K_LIMIT = 0.7
+
+
+def sample_many(
+    problems: Sequence[Problem],
+    settings: Settings | None = None,
+    *,
+    em: Mapping[str, EMFit] | None = None,
+    finished: Finished | None = None,
+) -> dict[str, xr.DataTree]:
+    """Sample several models, sharing the cores and one compilation among all their chains.
+
+    Parameters
+    ----------
+    problems : sequence of Problem
+    settings : Settings, optional
+        Of all models. Each model's numbers depend on ``random_seed`` and its own key alone, not on its company.
+    em : mapping of Problem.key to EMFit, optional
+        Fits to start from; fitted here where absent.
+    finished : function of Problem.key and DataTree, optional
+        Called with each model as soon as all its chains have run to their end, while others still run. After an interrupt
+        there is then nothing but what it was called with: KeyboardInterrupt is raised.
+
+    Returns
+    -------
+    dict of Problem.key to DataTree
+    """
+    sweep = _Sweep(Settings() if settings is None else settings, finished)
+    for problem in problems:
+        sweep.add(problem, (em or {}).get(problem.key))
+    sweep.run()
+    return {problem.key: sweep.trees[problem.key] for problem in problems}
+
+
+class _Sweep:
+    """Models on their way: prepared, their chains waiting, their draws aligned."""
+
+    def __init__(self, settings: Settings, finished: Finished | None) -> None:
+        self.settings, self.finished = settings, finished
+        seed = settings.random_seed
+        self.seed = int(np.random.default_rng().integers(2**63) if seed is None else seed)
+        self.begun = time.perf_counter()
+        self.prepared: dict[str, Prepared] = {}
+        self.waiting: dict[str, list[Chain]] = {}
+        self.k_hat: dict[str, float] = {}
+        self.trees: dict[str, xr.DataTree] = {}
+
+    def add(self, problem: Problem, em: EMFit | None) -> None:
+        """Find a model's modes; sample it at once where it shares nothing with others, else let its chains wait."""
+        settings, key = self.settings, problem.key
+        words = [self.seed & (2**64 - 1), problem.n_components, *problem.structure.name.encode()]
+        rng = np.random.default_rng(words)
+        prepared = self.prepared[key] = prepare(problem, em, rng)
+        if settings.method != "nuts":
+            drawn, self.k_hat[key] = _by_laplace(prepared, settings, rng)
+            if settings.method == "laplace" or self.k_hat[key] < PARETO_K_LIMIT:
+                self.conclude(key, drawn)
+                return
+        if settings.sampler == "nutpie":
+            self.waiting[key] = prepared.chains(settings, rng)
+        else:
+            self.conclude(key, _by_other_sampler(prepared, settings, rng))
+
+    def run(self) -> None:
+        """Run the chains that wait, of all models together.
+
+        Raises
+        ------
+        KeyboardInterrupt
+            After an interrupt, if whole models were asked for.
+        """
+        every = [chain for own in self.waiting.values() for chain in own]
+        results, interrupted = run_chains(
+            every,
+            self.settings.n_cores,
+            self.settings.progressbar,
+            lambda key, done: self.conclude(key, self._gathered(done)),
+        )
+        if interrupted and self.finished is not None:
+            raise KeyboardInterrupt
+        n = self.settings.chains
+        for i, key in enumerate(self.waiting):
+            if key not in self.trees:
+                self.conclude(key, self._gathered(results[i * n : (i + 1) * n], interrupted))
+
+    def _gathered(self, results: Sequence[Result], interrupted: bool = False) -> Draws:
+        return gather(results, self.settings.tune, interrupted).thinned(self.settings.thin)
+
+    def conclude(self, key: str, drawn: Draws) -> None:
+        """Align a model's draws and hand it over."""
+        attrs: dict[str, Any] = {
+            "seed": str(self.seed),
+            "target_accept": self.settings.target_accept,
+            "thin": self.settings.thin,
+            "sampling_time": time.perf_counter() - self.begun,
+        }
+        if key in self.k_hat:
+            attrs["pareto_k"] = self.k_hat[key]
+        tree = _aligned_tree(self.prepared[key], drawn, attrs, self.settings.log_likelihood)
+        if self.settings.predictive:
+            _add_predictive(tree, self.prepared[key].problem, self.seed)
+        if self.finished is not None:
+            self.finished(key, tree)
+        self.trees[key] = tree
+
+
+def _by_laplace(prepared: Prepared, settings: Settings, rng: np.random.Generator) -> tuple[Draws, float]:
+    with single_threaded_blas():
+        laplace = sample_laplace(prepared.density, prepared.modes[0], settings.draws * settings.chains, rng)
+    shape = (settings.chains, settings.draws)
+    unconstrained = laplace.unconstrained.reshape(*shape, -1)
+    stats = {
+        "lp": prepared.density.many(laplace.unconstrained).reshape(shape),
+        "diverging": np.zeros(shape, dtype=bool),
+    }
+    return Draws(unconstrained, stats, "laplace", 0), laplace.pareto_k
+
+
+def _by_other_sampler(prepared: Prepared, settings: Settings, rng: np.random.Generator) -> Draws:
+    from ..posterior.pymc_model import build_model
+    from .samplers.backends import sample_with_numpyro, sample_with_pymc
+
+    problem = prepared.problem
+    model = build_model(
+        problem.table,
+        problem.n_components,
+        problem.structure,
+        problem.priors,
+        sample_weight=problem.row_weight,
+    )
+    tasks = prepared.chains(settings, rng)
+    start = np.stack([t.mode.point + t.mode.spread @ t.start for t in tasks])
+    run = {"pymc": sample_with_pymc, "numpyro": sample_with_numpyro}[settings.sampler]
+    return run(model, prepared.density.coordinates, start, settings, int(rng.integers(2**31)))
+
+
+def _aligned_tree(prepared: Prepared, drawn: Draws, attrs: dict[str, Any], log_likelihood: bool | None) -> xr.DataTree:
+    problem, c = prepared.problem, prepared.density.coordinates
+    flat = drawn.unconstrained.reshape(-1, drawn.unconstrained.shape[-1])
+    standard = c.mixture(flat)
+    values = problem.scaling.rows(problem.table.values)
+    # The pivot is the mode, whose labels are EM's; where EM has emptied a component the mode still has it.
+    order = prepared.em.canonical_order()
+    pivot = prepared.em.reordered(order).standardised(problem.scaling).rounded()
+    if problem.table.n_obs and not np.all(np.isfinite(responsibilities(pivot, values[:1])[0])):
+        pivot = c.mixture(prepared.modes[0].point)
+    alignment = align_labels(standard, values, pivot)
+    attrs = {
+        **attrs,
+        "sampler": drawn.sampler,
+        "tune": drawn.tune,
+        "interrupted": int(drawn.interrupted),
+        "n_modes": len(prepared.modes),
+        "mode_log_density": np.array([m.value for m in prepared.modes]),
+        "relabelled_share": float(alignment.moved.mean()),
+        "relabelling_ambiguity": alignment.ambiguity,
+        "relabelling_agreement_with_ecr": alignment.agreement,
+    }
+    return to_datatree(
+        drawn.unconstrained,
+        _stats_of_data_as_given(drawn, problem),
+        table=problem.table,
+        scaling=problem.scaling,
+        coordinates=c,
+        priors=problem.priors,
+        order=alignment.order,
+        moved=alignment.moved,
+        em=prepared.em.reordered(order),
+        attrs=attrs,
+        log_likelihood=log_likelihood,
+        row_weight=problem.row_weight,
+    )
+
+
+def _stats_of_data_as_given(drawn: Draws, problem: Problem) -> dict[str, NDArray]:
+    """Sampler statistics with the log density of the data as given, as PyMC's own model has it."""
+    if drawn.sampler not in ("nutpie", "laplace"):
+        return drawn.stats
+    total = problem.table.n_obs if problem.row_weight is None else float(problem.row_weight.sum())
+    shift = total * problem.scaling.log_jacobian
+    signs = {"lp": 1.0, "energy": -1.0}
+    return {name: value + signs[name] * shift if name in signs else value for name, value in drawn.stats.items()}
+
+
+def _add_predictive(tree: xr.DataTree, problem: Problem, seed: int) -> None:
+    import xarray as xr
+
+    groups = {"posterior_predictive": posterior_predictive(tree, seed), **prior_predictive(problem, random_seed=seed)}
+    for name, group in groups.items():
+        tree[name] = xr.DataTree(group)

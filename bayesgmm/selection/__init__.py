@@ -1,0 +1,1 @@
+"""Which model: evidence, leave-one-out, comparison, filled components."""

@@ -1,0 +1,307 @@
+"""The log evidence of a mixture, log p(data | model), by bridge sampling and by tempered sequential Monte Carlo.
+
+The posterior has K! congruent copies, one per naming of the components, and a sampler need not visit them all. Bridge
+sampling therefore works on one of K! congruent regions: the points whose components keep their labels when they are
+assigned, by Stephens' cost, to a fixed pivot. The region's normaliser times K! is the evidence, whether components are well
+separated or not: where two of them can hardly be told apart the region's border runs through the draws, proposals beyond
+it count as density zero, and the estimate stays exact (Fruehwirth-Schnatter 2004 discusses what goes wrong otherwise).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit, logsumexp
+
+from ..mixture import Mixture, log_density
+from .smc import smc_log_evidence
+from .target import Target, permuted
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from ..em import EMFit
+    from ..sampling.posterior import PosteriorView
+
+__all__ = ["LogEvidence", "bridge", "log_evidence"]
+
+Array = NDArray[np.float64]
+# Gaussians that make up the proposal, tried in turn while BIC improves.
+_PROPOSALS = (1, 2, 4, 8)
+_MAX_DRAWS = 4000
+# A proposal has to be near the draws, not at an optimum.
+_EM_STEPS = 60
+_WIDER = 1.1
+_MAX_EVALUATIONS = 10**9
+_FEWEST_DRAWS = 100
+# Nats by which repeats may differ and still be of one thing.
+_DISAGREEMENT = 1.0
+# Rows times coordinates up to which tempering takes a minute or so.
+_MOST_TO_TEMPER = 5_000
+
+
+@dataclass(frozen=True)
+class LogEvidence:
+    """Log evidence of the data as given.
+
+    Attributes
+    ----------
+    value : float
+        Natural logarithm, labels unordered: all K! namings counted.
+    se : float
+        Monte Carlo standard error.
+    method : str
+        "bridge" or "smc".
+    symmetry : bool
+        Whether the K! symmetry was accounted for. Both methods do.
+    estimates : tuple of float
+        Of the single repeats.
+    """
+
+    value: float
+    se: float
+    method: str
+    symmetry: bool
+    estimates: tuple[float, ...]
+
+    def __repr__(self) -> str:
+        each = ", ".join(f"{v:.2f}" for v in self.estimates)
+        return (
+            f"Log evidence {self.value:.3f} (se {self.se:.3f}), {self.method}, all labellings counted; repeats: {each}"
+        )
+
+
+def log_evidence(
+    post: xr.DataTree,
+    *,
+    method: Literal["auto", "bridge", "smc"] = "auto",
+    repeats: int | None = None,
+    particles: int = 1000,
+    random_seed: int = 0,
+) -> LogEvidence:
+    """Log evidence of a sampled model.
+
+    Parameters
+    ----------
+    post : DataTree
+        From `sample_posterior`.
+    method : {"auto", "bridge", "smc"}
+        "auto" is "bridge" where its repeats agree to within one nat, and otherwise "smc": chains that settled in different
+        places are no bridge. Where rows times coordinates are beyond 5,000, and tempering takes long, it stays with the median
+        of the repeats, and ``se`` is their range.
+        "bridge" (Meng & Wong 1996; Gronau et al. 2017) uses the draws; each chain in turn is compared with a proposal fitted
+        to the others, so that chains in different modes show in the standard error. "smc" tempers from the prior and uses the
+        tree's data and priors only: slower, independent of the sampler, and blind to no mode of moderate size.
+    repeats : int, optional
+        For "bridge", rounds over the chains (1); for "smc", independent runs (4).
+    particles : int
+        For "smc".
+    random_seed : int
+
+    Returns
+    -------
+    LogEvidence
+        ``se`` combines the spread of the repeats with, for "bridge", the error expected from the draws' autocorrelation.
+
+    Raises
+    ------
+    ValueError
+        For another method, repeats below one, or a tree without unconstrained draws.
+    """
+    if method not in ("auto", "bridge", "smc"):
+        raise ValueError(f"method={method!r} is unknown: choose 'auto', 'bridge' or 'smc'")
+    if repeats is not None and repeats < 1:
+        raise ValueError(f"repeats={repeats!r}: give a whole number, at least 1")
+    target, view = Target.of_tree(post)
+    if method != "smc":
+        found = _by_bridge(target, view, repeats or 1, random_seed)
+        apart = not np.isfinite(found.value) or float(np.ptp(found.estimates)) > _DISAGREEMENT
+        if method == "bridge" or not apart or len(view.values) * target.density.size > _MOST_TO_TEMPER:
+            return found
+    values, _ = smc_log_evidence(target, particles=particles, repeats=repeats or 4, random_seed=random_seed)
+    return smc_summary(values + target.log_jacobian)
+
+
+def _by_bridge(target: Target, view: PosteriorView, rounds: int, random_seed: int) -> LogEvidence:
+    """The median of the bridge estimates where they do not agree, their mean where they do."""
+    points = view.unconstrained.reshape(view.n_chains, view.n_draws, -1)
+    # On a million rows each evaluation takes hundredths of a second: fewer draws, and a larger error, then do.
+    thin = max(1, min(view.n_draws // _FEWEST_DRAWS, len(view.unconstrained) * len(view.values) // _MAX_EVALUATIONS))
+    points = points[:, ::thin]
+    values, expected = bridge(target, points, view.em.standardised(view.scaling), rounds, random_seed)
+    n = len(values)
+    given = values + target.log_jacobian
+    if not np.isfinite(values).all() or np.ptp(values) > _DISAGREEMENT:
+        finite = given[np.isfinite(given)]
+        value = float(np.median(finite)) if finite.size else np.nan
+        spread = float(np.ptp(finite)) if finite.size == n else np.inf
+        return LogEvidence(value, spread, "bridge", True, tuple(given.tolist()))
+    spread = float(values.std(ddof=1)) if n > 1 else 0.0
+    # The larger of what the repeats show and what the draws lead one to expect.
+    se = float(np.sqrt(max(spread**2, expected**2) / min(n, max(view.n_chains, 2))))
+    return LogEvidence(float(given.mean()), se, "bridge", True, tuple(given.tolist()))
+
+
+def smc_summary(values: Array) -> LogEvidence:
+    """The evidence from independent runs of sequential Monte Carlo, each of which is unbiased on the natural scale."""
+    value = float(logsumexp(values) - np.log(len(values)))
+    relative = np.exp(values - value)
+    se = float(relative.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else np.nan
+    return LogEvidence(value, se, "smc", True, tuple(values.tolist()))
+
+
+def bridge(target: Target, points: Array, pivot: Mixture, rounds: int = 1, random_seed: int = 0) -> tuple[Array, float]:
+    """Bridge estimates of the log evidence of the standardised data.
+
+    Parameters
+    ----------
+    target : Target
+    points : (chain, draw, P)
+        Posterior draws, in whatever labelling they were sampled.
+    pivot : Mixture
+        Single, standardised: it names the region.
+    rounds : int
+
+    Returns
+    -------
+    values : (rounds * max(chain, 2),)
+        Each from the draws of one chain (half of the draws where there is one chain) and a proposal fitted to the rest.
+    expected : float
+        Standard error expected of one of them.
+    """
+    n_chains, n_draws, size = points.shape
+    flat = points.reshape(-1, size)
+    if n_chains == 1:
+        groups = np.array_split(np.arange(n_draws), 2)
+    else:
+        groups = np.split(np.arange(len(flat)), n_chains)
+    pivot = _representative(target, flat, pivot)
+    inside = flat
+    if target.n_components > 1:
+        inside = permuted(target.coordinates, flat, target.labels(flat, pivot))
+    log_target = target.density.many(inside)
+    values, variances = [], []
+    rng = np.random.default_rng(random_seed)
+    count = _count(inside, rng)
+    for _ in range(rounds):
+        for mine in groups:
+            others = np.setdiff1d(np.arange(len(flat)), mine)
+            proposal = _Proposal.fitted(inside[others], count, rng)
+            value, variance = _bridge_once(target, pivot, inside[mine], log_target[mine], proposal, rng)
+            values.append(value + target.log_labelings)
+            variances.append(variance)
+    return np.array(values), float(np.sqrt(np.mean(variances)))
+
+
+def _representative(target: Target, flat: Array, pivot: Mixture) -> Mixture:
+    """A pivot in the middle of the aligned draws: the region around it cuts through fewer of them than EM's would."""
+    if target.n_components == 1:
+        return pivot
+    thinned = flat[:: max(1, len(flat) // 1000)]
+    for _ in range(2):
+        aligned = permuted(target.coordinates, thinned, target.labels(thinned, pivot))
+        pivot = target.mixtures(np.median(aligned, axis=0)[None])[0]
+    return pivot
+
+
+@dataclass(frozen=True)
+class _Proposal:
+    """A mixture of Gaussians in whitened coordinates, x = centre + spread u."""
+
+    mixture: Mixture
+    centre: Array
+    spread: Array
+
+    @classmethod
+    def fitted(cls, points: Array, count: int, rng: np.random.Generator) -> _Proposal:
+        """``count`` Gaussians by a few steps of EM on points (S, P)."""
+        points = points[rng.permutation(len(points))[:_MAX_DRAWS]]
+        centre, size = points.mean(0), points.shape[1]
+        spread = np.linalg.cholesky(np.atleast_2d(np.cov(points.T)) + 1e-10 * np.eye(size))
+        mixture = Mixture.from_dense("full", np.ones(1), np.zeros((1, size)), np.eye(size)[None])
+        if count > 1:
+            u = np.linalg.solve(spread, (points - centre).T).T
+            mixture = _few_steps(u, count, rng).mixture
+        wider = Mixture(mixture.structure, mixture.weights, mixture.means, mixture.covariances * _WIDER)
+        return cls(wider, centre, spread)
+
+    def draw(self, n_draws: int, rng: np.random.Generator) -> Array:
+        which = rng.choice(self.mixture.n_components, size=n_draws, p=self.mixture.weights)
+        factors = np.linalg.cholesky(self.mixture.dense_covariances)
+        z = rng.standard_normal((n_draws, len(self.centre)))
+        u = self.mixture.means[which] + np.einsum("sij,sj->si", factors[which], z)
+        return self.centre + u @ self.spread.T
+
+    def log_density(self, points: Array) -> Array:
+        u = np.linalg.solve(self.spread, (points - self.centre).T).T
+        return log_density(self.mixture, u) - float(np.log(np.diag(self.spread)).sum())
+
+
+def _few_steps(points: Array, count: int, rng: np.random.Generator) -> EMFit:
+    from ..em import fit_mixture
+
+    seed = int(rng.integers(2**31))
+    return fit_mixture(points, count, "full", n_starts=2, max_iter=_EM_STEPS, moves=False, random_state=seed)
+
+
+def _count(points: Array, rng: np.random.Generator) -> int:
+    """How many Gaussians BIC wants for draws (S, P)."""
+    points = points[rng.permutation(len(points))[:_MAX_DRAWS]]
+    whitened = (points - points.mean(0)) / points.std(0)
+    best, best_bic = 1, np.inf
+    for count in _PROPOSALS:
+        if count * points.shape[1] * (points.shape[1] + 3) / 2 > len(points):
+            break
+        value = _few_steps(whitened, count, rng).bic
+        if not value < best_bic:
+            break
+        best, best_bic = count, value
+    return best
+
+
+def _bridge_once(
+    target: Target, pivot: Mixture, draws: Array, log_target: Array, proposal: _Proposal, rng: np.random.Generator
+) -> tuple[float, float]:
+    """The iterated optimal bridge (Meng & Wong 1996) for the region's log normaliser, and the variance to expect."""
+    from arviz_stats.base import array_stats
+
+    n_proposed = 2 * len(draws)
+    proposed = proposal.draw(n_proposed, rng)
+    log_proposed = target.density.many(proposed)
+    log_proposed = np.where(np.isfinite(log_proposed), log_proposed, -np.inf)
+    if target.n_components > 1:
+        near = np.flatnonzero(np.isfinite(log_proposed))
+        kept = (target.labels(proposed[near], pivot) == np.arange(target.n_components)).all(1)
+        log_proposed[near[~kept]] = -np.inf
+    ratio_draws = log_target - proposal.log_density(draws)
+    ratio_proposed = log_proposed - proposal.log_density(proposed)
+    # Autocorrelated draws count as the independent ones they are worth.
+    ess = float(array_stats.ess(ratio_draws[None], chain_axis=0, draw_axis=1, method="mean"))
+    worth = float(np.clip(ess, 2.0, len(draws)))
+    balance = np.log(worth) - np.log(n_proposed)
+    value = float(np.median(ratio_draws))
+    for _ in range(1000):
+        # 1 / (s1 l + s2 r) on both sides, written with the logistic function so that nothing overflows.
+        top = logsumexp(_log_expit(ratio_proposed + balance - value)) - np.log(n_proposed)
+        bottom = logsumexp(_log_expit(-(ratio_draws + balance - value))) - np.log(len(draws))
+        step = float(top - bottom - balance)
+        value += step
+        if abs(step) < 1e-10 or not np.isfinite(value):
+            break
+    if not np.isfinite(value):
+        # No proposal lies in the region.
+        return -np.inf, np.inf
+    f_proposed = expit(ratio_proposed + balance - value)
+    f_draws = expit(-(ratio_draws + balance - value))
+    if min(f_proposed.mean(), f_draws.mean()) == 0.0:
+        # Draws and proposal have nothing in common: whatever the value says, it is no estimate.
+        return value, np.inf
+    variance = f_proposed.var() / f_proposed.mean() ** 2 / n_proposed + f_draws.var() / f_draws.mean() ** 2 / worth
+    return value, float(variance)
+
+
+def _log_expit(x: Array) -> Array:
+    return -np.logaddexp(0.0, -x)
