@@ -45,11 +45,13 @@ class Contrast:
         ``posterior_modal_probability`` (of that one), ``posterior_probability``, ``lb`` and ``ub`` (the posterior's
         probability of EM's cluster, and its interval),
         ``total_variation`` (between EM's and the posterior's probabilities), ``flips`` (assignments differ),
-        ``em_certain_posterior_not`` (EM's probability is at least ``certain``, the lower end of the interval is not).
+        ``em_certain_posterior_not`` (EM's probability is at least ``certain``, the lower end of the interval is not),
+        ``sample_weight`` (how many rows the row counts for in every sum: 1, or its case weight).
     prediction : DataFrame
         Index: ``in sample``, and ``holdout`` or ``cross-validated`` where asked for. Columns: ``n_rows``, ``em`` (log
         density at EM's point), ``posterior`` (log of the posterior mean density), ``difference`` (posterior - em), each
-        summed over rows, and ``se`` of the difference. In sample both are optimistic, EM the more.
+        summed over rows by their case weights (``n_rows`` is the sum of those; held-out rows count once), and ``se`` of
+        the difference. In sample both are optimistic, EM the more.
     summary : str
         In words, with numbers.
     verdict : str
@@ -129,15 +131,17 @@ def em_vs_posterior(
     em = nowhere_empty(em_mixture(gm, view))
     summaries = summarise_rows(rows, ci_prob, progressbar)
     r = responsibilities(em.standardised(view.scaling), rows.values)[0]
-    order = best_labels(r, summaries["probability"])
+    weight = view.row_weight
+    order = best_labels(r * weight[:, None], summaries["probability"])
     em, r = em.reordered(order), r[:, order]
     parameters = _parameters(em, view, ci_prob)
-    members = _memberships(r, summaries, rows.obs_id, certain)
-    predicted = {"in sample": _score(em, view, rows)}
+    members = _memberships(r, summaries, rows.obs_id, certain).assign(sample_weight=weight)
+    predicted = {"in sample": (*_score(em, view, rows), weight)}
     if holdout is not None:
-        predicted["holdout"] = _score(em, view, scored_rows(view, holdout))
+        unseen = scored_rows(view, holdout)
+        predicted["holdout"] = (*_score(em, view, unseen), np.ones(len(unseen.values)))
     if folds is not None:
-        predicted["cross-validated"] = _cross_validated(post, view, folds, random_seed)
+        predicted["cross-validated"] = (*_cross_validated(post, view, folds, random_seed), weight)
     prediction = _prediction(predicted)
     verdict = _verdict(post)
     words = contrast_in_words(
@@ -150,6 +154,11 @@ def _verdict(post: xr.DataTree) -> str:
     from ..checks.verdict import diagnose
 
     return str(diagnose(post).verdict)
+
+
+def _case_weight(view: PosteriorView) -> Array | None:
+    """Case weights (N,), or None where every row counts once."""
+    return None if (view.row_weight == 1).all() else view.row_weight
 
 
 def _reported(weights: Array, means: Array, dense: Array, view: PosteriorView) -> dict[str, Array]:
@@ -172,7 +181,7 @@ def _reported(weights: Array, means: Array, dense: Array, view: PosteriorView) -
 def _parameters(em: Mixture, view: PosteriorView, ci_prob: float) -> pd.DataFrame:
     import pandas as pd
 
-    draws, se = view.draws, standard_errors(em, view.values, view.scaling)
+    draws, se = view.draws, standard_errors(em, view.values, view.scaling, sample_weight=_case_weight(view))
     points = _reported(em.weights, em.means, em.dense_covariances, view)
     errors = _reported(se.weights, se.means, se.covariances, view)
     sampled = _reported(draws.weights, draws.means, draws.dense_covariances, view)
@@ -237,20 +246,21 @@ def _score(em: Mixture, view: PosteriorView, rows: ScoredRows) -> tuple[Array, A
 
 
 def _cross_validated(post: xr.DataTree, view: PosteriorView, folds: int, seed: int) -> tuple[Array, Array]:
-    """The same scores for each row, from fits to the folds that it is not in."""
+    """The same scores for each row, from fits to the folds that it is not in; a row of any weight is left out whole."""
     import pandas as pd
 
     from ..em import fit_mixture
     from ..sampling.sample import sample_posterior
 
     n, structure, k = len(view.values), view.draws.structure, view.n_components
-    part = np.random.default_rng(seed).permutation(n) % folds
+    part, weight = np.random.default_rng(seed).permutation(n) % folds, _case_weight(view)
     scores = np.empty((2, n))
     for fold in range(folds):
         held = part == fold
         kept = np.ascontiguousarray(view.values[~held])
         train = Table(kept, view.columns, pd.RangeIndex(len(kept), name="obs_id"))
-        fit = fit_mixture(train, k, structure, random_state=seed)
+        own_weight = None if weight is None else weight[~held]
+        fit = fit_mixture(train, k, structure, random_state=seed, sample_weight=own_weight)
         draws = max(100, min(500, view.n_draws))
         sampled = sample_posterior(
             train,
@@ -262,6 +272,7 @@ def _cross_validated(post: xr.DataTree, view: PosteriorView, folds: int, seed: i
             random_seed=seed,
             progressbar=False,
             em=fit,
+            sample_weight=own_weight,
             log_likelihood=False,
         )
         test = pd.DataFrame(view.values[held], columns=list(view.columns))
@@ -270,20 +281,20 @@ def _cross_validated(post: xr.DataTree, view: PosteriorView, folds: int, seed: i
     return scores[0], scores[1]
 
 
-def _prediction(scores: dict[str, tuple[Array, Array]]) -> pd.DataFrame:
+def _prediction(scores: dict[str, tuple[Array, Array, Array]]) -> pd.DataFrame:
     import pandas as pd
 
     table = []
-    for plug_in, predictive in scores.values():
-        difference = predictive - plug_in
-        n = difference.size
+    for plug_in, predictive, weight in scores.values():
+        difference, n = predictive - plug_in, weight.sum()
+        centred = difference - weight @ difference / n
         table.append(
             {
                 "n_rows": n,
-                "em": plug_in.sum(),
-                "posterior": predictive.sum(),
-                "difference": difference.sum(),
-                "se": np.sqrt(n) * difference.std(ddof=1) if n > 1 else np.nan,
+                "em": weight @ plug_in,
+                "posterior": weight @ predictive,
+                "difference": weight @ difference,
+                "se": np.sqrt(n * (weight @ centred**2) / (n - 1)) if n > 1 else np.nan,
             }
         )
     return pd.DataFrame(table, index=pd.Index(scores, name="rows"))

@@ -37,14 +37,17 @@ class KMeansContrast:
     centres : DataFrame
         ``cluster x feature``, in the units of the data.
     spheres : DataFrame
-        Per cluster: ``n_rows``; ``radius``, the standard deviation per coordinate of its rows about the centre, on the
-        standardised scale on which k-means works; and the same in the units of each feature.
+        Per cluster: ``n_rows`` (by case weight); ``radius``, the standard deviation per coordinate of its rows about
+        the centre, on the standardised scale on which k-means works; and the same in the units of each feature.
+    inertia : float
+        k-means' objective: the sum over rows, by case weight, of the squared standardised distance to the centre.
     ari_em, ari_posterior : float
         Adjusted Rand index of k-means' labels with EM's and with the posterior's assignment (nan without a posterior).
     forced : DataFrame
         Rows that the mixture leaves open (no cluster has probability ``open_below``), most open first: ``kmeans`` (its
         label), ``probability`` (of that cluster), ``lb`` and ``ub`` (its interval; nan without a posterior),
-        ``assignment`` (most probable cluster) and ``assignment_probability`` (its probability). Probabilities are the
+        ``assignment`` (most probable cluster), ``assignment_probability`` (its probability) and ``sample_weight``
+        (how many rows it counts for). Probabilities are the
         posterior's, or without one EM's.
     summary : str
         In words, with numbers.
@@ -60,6 +63,7 @@ class KMeansContrast:
     summary: str
     open_below: float
     ci_prob: float
+    inertia: float
 
     def __repr__(self) -> str:
         return self.summary
@@ -78,6 +82,8 @@ class _Soft:
     ----------
     values : (N, D)
         Standardised.
+    weight : (N,)
+        Case weights.
     probability, lb, ub : (N, K)
         The posterior's, or EM's with nan for the interval.
     em : (N, K)
@@ -86,6 +92,7 @@ class _Soft:
     """
 
     values: Array
+    weight: Array
     scaling: Scaling
     columns: tuple[str, ...]
     obs_id: NDArray[Any]
@@ -105,6 +112,7 @@ def kmeans_contrast(
     ci_prob: float = 0.89,
     n_init: int = 20,
     random_seed: int = 0,
+    sample_weight: Any = None,
 ) -> KMeansContrast:
     """Run k-means on the same standardised data with the same K, and compare.
 
@@ -123,6 +131,8 @@ def kmeans_contrast(
     n_init : int
         Starts of k-means.
     random_seed : int
+    sample_weight : (N,), optional
+        Case weights of data; a posterior brings its own. Weight 0 is a row left out, weight 2 a row given twice.
 
     Returns
     -------
@@ -131,22 +141,23 @@ def kmeans_contrast(
     Raises
     ------
     InputError
-        Data without ``n_components``, or another argument is not fit for use.
+        Data without ``n_components``, a posterior with ``sample_weight``, or another argument is not fit for use.
     """
     import pandas as pd
     import xarray as xr
     from sklearn.cluster import KMeans
-    from sklearn.metrics import adjusted_rand_score
 
     check_mass(ci_prob)
     check_mass(open_below, "open_below")
     if isinstance(post, xr.DataTree):
+        if sample_weight is not None:
+            raise InputError("sample_weight is given with a posterior, which has its own; leave it out")
         soft = _from_posterior(post, n_components, ci_prob)
     else:
-        soft = _from_data(post, n_components, covariance_type, random_seed)
+        soft = _from_data(post, n_components, covariance_type, random_seed, sample_weight)
     k = soft.probability.shape[1]
-    fit = KMeans(k, n_init=n_init, random_state=random_seed).fit(soft.values)
-    order = best_labels(np.eye(k)[fit.labels_], soft.probability)
+    fit = KMeans(k, n_init=n_init, random_state=random_seed).fit(soft.values, sample_weight=soft.weight)
+    order = best_labels(np.eye(k)[fit.labels_] * soft.weight[:, None], soft.probability)
     labels = np.argsort(order)[fit.labels_]
     centres = fit.cluster_centers_[order]
     index = obs_index(soft.obs_id)
@@ -155,13 +166,32 @@ def kmeans_contrast(
         "labels": pd.Series(labels, index=index, name="kmeans"),
         "centres": pd.DataFrame(soft.scaling.restore(centres), index=clusters, columns=list(soft.columns)),
         "spheres": _spheres(soft, labels, centres).set_index(clusters),
-        "ari_em": float(adjusted_rand_score(soft.em.argmax(1), labels)),
+        "ari_em": adjusted_rand(soft.em.argmax(1), labels, soft.weight),
         "ari_posterior": (
-            float(adjusted_rand_score(soft.probability.argmax(1), labels)) if soft.whose == "posterior" else np.nan
+            adjusted_rand(soft.probability.argmax(1), labels, soft.weight) if soft.whose == "posterior" else np.nan
         ),
         "forced": _forced(soft, labels, open_below),
+        "inertia": float(fit.inertia_),
     }
     return KMeansContrast(**found, summary=_in_words(soft, found, open_below), open_below=open_below, ci_prob=ci_prob)
+
+
+def adjusted_rand(a: NDArray[np.intp], b: NDArray[np.intp], weight: Array) -> float:
+    """Adjusted Rand index (Hubert & Arabie 1985) of labels (N,) and (N,), a row of weight 2 counted as two rows.
+
+    scikit-learn's knows no weights.
+    """
+    table = np.zeros((a.max() + 1, b.max() + 1))
+    np.add.at(table, (a, b), weight)
+
+    def pairs(n: Array) -> float:
+        return float((n * (n - 1) / 2).sum())
+
+    together, of_a, of_b, of_all = (pairs(n) for n in (table, table.sum(1), table.sum(0), table.sum(keepdims=True)))
+    if of_all <= 0:  # less than two rows
+        return np.nan
+    expected, most = of_a * of_b / of_all, 0.5 * (of_a + of_b)
+    return 1.0 if most == expected else (together - expected) / (most - expected)
 
 
 def _from_posterior(post: xr.DataTree, n_components: int | None, ci_prob: float) -> _Soft:
@@ -173,26 +203,28 @@ def _from_posterior(post: xr.DataTree, n_components: int | None, ci_prob: float)
     em = responsibilities(rows.em, rows.values)[0]
     return _Soft(
         rows.values,
+        view.row_weight,
         view.scaling,
         view.columns,
         view.obs_id,
         found["probability"],
         found["probability_lb"],
         found["probability_ub"],
-        em[:, best_labels(em, found["probability"])],
+        em[:, best_labels(em * view.row_weight[:, None], found["probability"])],
         "posterior",
     )
 
 
-def _from_data(data: Any, n_components: int | None, covariance_type: str, seed: int) -> _Soft:
+def _from_data(data: Any, n_components: int | None, covariance_type: str, seed: int, weight: Any) -> _Soft:
     if n_components is None:
         raise InputError("n_components is missing; say into how many clusters to divide the data")
     table = as_table(data)
-    fit = fit_mixture(table, n_components, covariance_type, random_state=seed)
+    fit = fit_mixture(table, n_components, covariance_type, random_state=seed, sample_weight=weight)
+    weight = np.ones(table.n_obs) if weight is None else np.asarray(weight, dtype=np.float64)
     values = fit.scaling.standardise(table.values)
     em = responsibilities(fit.standardised, values)[0]
     nothing = np.full(em.shape, np.nan)
-    return _Soft(values, fit.scaling, table.columns, np.asarray(table.index), em, nothing, nothing, em, "EM")
+    return _Soft(values, weight, fit.scaling, table.columns, np.asarray(table.index), em, nothing, nothing, em, "EM")
 
 
 def _spheres(soft: _Soft, labels: NDArray[np.intp], centres: Array) -> pd.DataFrame:
@@ -200,9 +232,10 @@ def _spheres(soft: _Soft, labels: NDArray[np.intp], centres: Array) -> pd.DataFr
 
     squared = ((soft.values - centres[labels]) ** 2).mean(1)
     k = len(centres)
-    counts = np.bincount(labels, minlength=k)
-    radius = np.sqrt(np.bincount(labels, weights=squared, minlength=k) / np.maximum(counts, 1))
-    table = pd.DataFrame({"n_rows": counts, "radius": radius})
+    counts = np.bincount(labels, weights=soft.weight, minlength=k)
+    radius = np.sqrt(np.bincount(labels, weights=soft.weight * squared, minlength=k) / np.maximum(counts, 1e-300))
+    whole = (soft.weight == soft.weight.round()).all()
+    table = pd.DataFrame({"n_rows": counts.astype(int) if whole else counts, "radius": radius})
     for name, scale in zip(soft.columns, soft.scaling.scale, strict=True):
         table[f"radius[{name}]"] = radius * scale
     return table
@@ -212,7 +245,7 @@ def _forced(soft: _Soft, labels: NDArray[np.intp], open_below: float) -> pd.Data
     import pandas as pd
 
     p = soft.probability
-    is_open = np.flatnonzero(p.max(1) < open_below)
+    is_open = np.flatnonzero((p.max(1) < open_below) & (soft.weight > 0))
     own = labels[is_open]
     table = pd.DataFrame(
         {
@@ -222,6 +255,7 @@ def _forced(soft: _Soft, labels: NDArray[np.intp], open_below: float) -> pd.Data
             "ub": soft.ub[is_open, own],
             "assignment": p[is_open].argmax(1),
             "assignment_probability": p[is_open].max(1),
+            "sample_weight": soft.weight[is_open],
         },
         index=obs_index(soft.obs_id[is_open]),
     )
@@ -229,12 +263,12 @@ def _forced(soft: _Soft, labels: NDArray[np.intp], open_below: float) -> pd.Data
 
 
 def _in_words(soft: _Soft, found: dict[str, Any], open_below: float) -> str:
-    n, k = soft.probability.shape
+    n, k = soft.weight.sum(), soft.probability.shape[1]
     forced, spheres = found["forced"], found["spheres"]
     agreement = f"{found['ari_em']:.3f} with EM"
     if soft.whose == "posterior":
         agreement += f", {found['ari_posterior']:.3f} with the posterior's assignment"
-    moved = int((found["labels"].to_numpy() != soft.probability.argmax(1)).sum())
+    moved = soft.weight[found["labels"].to_numpy() != soft.probability.argmax(1)].sum()
     radii = ", ".join(f"{radius:.2f}" for radius in spheres["radius"])
     whose = "the posterior" if soft.whose == "posterior" else "EM"
     lines = [
@@ -248,8 +282,8 @@ def _in_words(soft: _Soft, found: dict[str, Any], open_below: float) -> str:
         first = forced.iloc[0]
         interval = f" [{first['lb']:.2f}, {first['ub']:.2f}]" if soft.whose == "posterior" else ""
         lines.append(
-            f"k-means puts {plural(len(forced), 'row')} into one cluster that {whose} leaves open (no cluster "
-            f"has probability {open_below:g}): {named_rows(forced.index.tolist())}. The most open, row "
+            f"k-means puts {plural(forced['sample_weight'].sum(), 'row')} into one cluster that {whose} leaves open "
+            f"(no cluster has probability {open_below:g}): {named_rows(forced.index.tolist())}. The most open, row "
             f"{forced.index[0]}, it puts into cluster {int(first['kmeans'])}, which has probability "
             f"{first['probability']:.2f}{interval}."
         )

@@ -15,9 +15,14 @@ __all__ = ["contrast_in_words", "named_rows", "plural"]
 SOUND = ("converged", "label switching")
 
 
-def plural(count: int, noun: str) -> str:
+def counted(total: float) -> str:
+    """A count of rows, which is not whole where case weights are not."""
+    return f"{total:,.0f}" if abs(total - round(total)) < 1e-6 else f"{total:,.1f}"
+
+
+def plural(count: float, noun: str) -> str:
     """A count with its noun."""
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+    return f"{counted(count)} {noun}" if count == 1 else f"{counted(count)} {noun}s"
 
 
 def named_rows(labels: Sequence[Any], most: int = 5) -> str:
@@ -38,8 +43,10 @@ def contrast_in_words(
     n_components: int,
 ) -> str:
     """The summary of `Contrast`, from its tables."""
-    n = len(memberships)
-    title = f"EM against the posterior: {covariance_type}, {plural(n_components, 'component')}, {plural(n, 'row')}"
+    # Weight zero is a row left out.
+    memberships = memberships[memberships["sample_weight"] > 0]
+    title = f"EM against the posterior: {covariance_type}, {plural(n_components, 'component')}, "
+    title += plural(memberships["sample_weight"].sum(), "row")
     lines = [title]
     if verdict not in SOUND:
         lines.append(
@@ -85,28 +92,27 @@ def _parameters(table: pd.DataFrame, ci_prob: float) -> str:
 
 def _memberships(table: pd.DataFrame, ci_prob: float, certain: float) -> str:
     widest = table["total_variation"].idxmax()
-    row = table.loc[widest]
-    sure = int((table["em_probability"] >= certain).sum())
-    doubted = table[table["em_certain_posterior_not"]]
-    flips = table.index[table["flips"]].tolist()
+    row, weight = table.loc[widest], table["sample_weight"]
+    n, sure = weight.sum(), weight[table["em_probability"] >= certain].sum()
+    doubted, flips = table[table["em_certain_posterior_not"]], table[table["flips"]]
     wrong = {
-        "EM": float((1 - table["em_probability"]).sum()),
-        "posterior": float((1 - _modal(table)).sum()),
+        "EM": weight @ (1 - table["em_probability"]),
+        "posterior": weight @ (1 - table["posterior_modal_probability"]),
     }
     told = (
         f"Memberships: the two differ most for row {widest} (cluster {int(row['em_assignment'])}: EM "
         f"{row['em_probability']:.3f}, posterior {row['posterior_probability']:.3f} "
         f"[{row['lb']:.3f}, {row['ub']:.3f}]; total variation {row['total_variation']:.3f}, on average "
-        f"{table['total_variation'].mean():.4f}). "
+        f"{weight @ table['total_variation'] / n:.4f}). "
     )
     told += (
-        f"{plural(len(flips), 'row')} would change cluster ({named_rows(flips)}). "
-        if flips
+        f"{plural(flips['sample_weight'].sum(), 'row')} would change cluster ({named_rows(flips.index.tolist())}). "
+        if len(flips)
         else "No row changes cluster. "
     )
-    told += f"EM calls {sure:,} of {plural(len(table), 'row')} certain (probability at least {certain:g}); "
+    told += f"EM calls {counted(sure)} of {plural(n, 'row')} certain (probability at least {certain:g}); "
     told += (
-        f"for {len(doubted):,} of them the posterior's {100 * ci_prob:g}% interval reaches below that "
+        f"for {counted(doubted['sample_weight'].sum())} of them the posterior's {100 * ci_prob:g}% interval reaches below that "
         f"({named_rows(doubted['lb'].sort_values().index.tolist())})."
         if len(doubted)
         else "the posterior agrees on all of them."
@@ -117,17 +123,12 @@ def _memberships(table: pd.DataFrame, ci_prob: float, certain: float) -> str:
     )
 
 
-def _modal(table: pd.DataFrame) -> Any:
-    """Posterior probability of the posterior's own assignment."""
-    return table["posterior_modal_probability"].to_numpy()
-
-
 def _prediction(table: pd.DataFrame) -> str:
     parts = []
     for name, row in table.iterrows():
         better = "higher" if row["difference"] > 0 else "lower"
         parts.append(
-            f"{name} ({int(row['n_rows']):,} rows) the log score of EM's point is {row['em']:.2f}, that of the "
+            f"{name} ({plural(row['n_rows'], 'row')}) the log score of EM's point is {row['em']:.2f}, that of the "
             f"posterior predictive density {row['posterior']:.2f}: {abs(row['difference']):.2f} {better} "
             f"(se {row['se']:.2f})"
         )
@@ -142,7 +143,8 @@ def _verdict_on_em(
 ) -> str:
     """One sentence on what EM alone would have got wrong."""
     wrong = []
-    doubted, flips = int(memberships["em_certain_posterior_not"].sum()), int(memberships["flips"].sum())
+    weight = memberships["sample_weight"]
+    doubted, flips = weight[memberships["em_certain_posterior_not"]].sum(), weight[memberships["flips"]].sum()
     outside = int((~parameters["inside"]).sum())
     if doubted:
         wrong.append(f"taken {plural(doubted, 'row')} for certain that the data leave open")
