@@ -88,19 +88,21 @@ def chosen_cells(grid: Grid, posterior: Cells) -> tuple[list[tuple[int, str]], s
         cells = list(zip(usable["n_components"], usable["covariance_type"], strict=True))
         return [(int(k), str(c)) for k, c in cells], "every cell of the grid was sampled"
     if not isinstance(posterior, str):
-        cells = [(int(k), str(c)) for k, c in posterior]
-        for cell in cells:
-            if cell not in grid.fits:
+        asked = [(int(k), str(c)) for k, c in posterior]
+        for cell in asked:
+            if grid.cell(cell) not in grid.fits:
                 raise InputError(f"posterior={cell!r} is not in the grid: add it to n_components and covariance_types")
-        return cells, "the sampled models are those asked for"
+        return list(dict.fromkeys(map(grid.cell, asked))), "the sampled models are those asked for"
     if posterior != "bic":
         raise InputError(f"posterior={posterior!r} is unknown: choose 'bic', 'all', or a list such as [(2, 'full')]")
     best_bic = grid.fits[best_k, favourite].bic
-    of_favourite = usable[usable["covariance_type"] == favourite]
-    cells = [(int(k), favourite) for k in of_favourite["n_components"]]
+    favourite = _best_elsewhere(grid, best_k, favourite)
+    ks = sorted({k for k, _ in grid.fits})
+    cells = [cell for k in ks if (cell := grid.cell((k, favourite))) in grid.fits]
     others = []
     sound = usable[usable["outcome"] == "converged"]
-    for name, rows in sound[sound["covariance_type"] != favourite].groupby("covariance_type", sort=False):
+    sound = sound[[cell not in cells for cell in zip(sound["n_components"], sound["covariance_type"], strict=True)]]
+    for name, rows in sound.groupby("covariance_type", sort=False):
         top = rows.loc[rows["bic"].idxmin()]
         if top["bic"] - best_bic < _BIC_MARGIN:
             others.append((int(top["n_components"]), str(name)))
@@ -111,6 +113,16 @@ def chosen_cells(grid: Grid, posterior: Cells) -> tuple[list[tuple[int, str]], s
         named = ", ".join(f"{k} {c}" for k, c in others)
         why += f"; within {_BIC_MARGIN:g} BIC points of it and therefore sampled too: {named}"
     return cells + others, why
+
+
+def _best_elsewhere(grid: Grid, k: int, name: str) -> str:
+    """Of the structures that are one model at this K, the one with the lowest BIC at another."""
+
+    def at_other_counts(structure: str) -> float:
+        others = (grid.cell((j, structure)) for j, _ in grid.fits if j != k)
+        return min((grid.fits[cell].bic for cell in others if cell in grid.fits), default=np.inf)
+
+    return min((name, *grid.aliases_of((k, name))), key=at_other_counts)
 
 
 def choose_headline(comparison: pd.DataFrame, diagnoses: dict[str, Diagnosis]) -> tuple[str, tuple[str, ...], str]:

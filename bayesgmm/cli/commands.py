@@ -194,9 +194,10 @@ def em(
     if as_json:
         emit_json({"best": grid.best_cell("bic"), "grid": grid.table.to_dict("records")})
     elif not quiet:
-        show_table(
-            grid.table.drop(columns=["n_starts", "n_hits"]), f"EM on {table.name}: lower BIC, AIC, ICL is better"
-        )
+        cells = grid.table.drop(columns=["n_starts", "n_hits"])
+        also = cells.pop("aliases")
+        cells["covariance_type"] += [f" = {names}" if names else "" for names in also]
+        show_table(cells, f"EM on {table.name}: lower BIC, AIC, ICL is better")
         print(grid.fits[grid.best_cell("bic")].summary())
 
 

@@ -6,6 +6,8 @@ downwards, narrower structures to wider ones. Where a cell still falls behind, o
 neighbour's solution is taken as it stands, with one component in two equal parts if need be, and the outcome says so:
 "saddle" where it has fewer distinct components than its name says, "not converged" where its structure could still be
 widened.
+
+Structures that are one model at some size (`mixture.equivalence`) share one cell there, named by the first of them.
 """
 
 from __future__ import annotations
@@ -15,150 +17,23 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ..data import InputError
-from ..mixture import COVARIANCE_TYPES, Mixture, Structure, single_threaded_blas, structure_named
+from ..mixture import COVARIANCE_TYPES, Mixture, Structure, model_names, single_threaded_blas, structure_named
+from .cells import Cell, Grid, rewritten
 from .fit import fit_prepared, standardised_start
 from .prepare import Prepared, prepare
 from .result import EMFit, Optimum
 from .search.moves import closest_merges, doubled, splits
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from .estimator import GaussianMixture
-
 __all__ = ["Grid", "fit_grid"]
 
-Cell = tuple[int, str]
-_CRITERIA = ("bic", "aic", "icl")
 _SOUND = ("converged", "not converged", "saddle")
-_COLUMNS = (
-    "n_components", "covariance_type", "log_likelihood", "n_parameters", "bic", "aic", "icl", "n_starts", "n_hits",
-    "outcome",
-)  # fmt: skip
 _ROUNDS = 4
 _MERGES = 10
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Grid:
-    """Fits over component counts and structures. Made by `fit_grid`.
-
-    Attributes
-    ----------
-    fits : dict of (n_components, covariance_type) to EMFit
-        Cells that could be fitted.
-    failures : dict of (n_components, covariance_type) to str
-        The others, and why.
-    """
-
-    fits: dict[Cell, EMFit]
-    failures: dict[Cell, str]
-
-    @property
-    def table(self) -> pd.DataFrame:
-        """One row per cell, criteria with lower better; failed cells have no numbers and say why in ``outcome``."""
-        import pandas as pd
-
-        cells = sorted([*self.fits, *self.failures], key=lambda cell: (COVARIANCE_TYPES.index(cell[1]), cell[0]))
-        rows = [self._row(cell) for cell in cells]
-        return pd.DataFrame(rows, columns=list(_COLUMNS))
-
-    def _row(self, cell: Cell) -> tuple[Any, ...]:
-        if cell in self.failures:
-            return (*cell, np.nan, np.nan, np.nan, np.nan, np.nan, 0, 0, f"failed: {self.failures[cell]}")
-        fit = self.fits[cell]
-        return (
-            *cell, fit.log_likelihood, fit.n_parameters, fit.bic, fit.aic, fit.icl, fit.n_starts, fit.n_hits,
-            fit.outcome,
-        )  # fmt: skip
-
-    def __getitem__(self, cell: Cell) -> EMFit:
-        """The fit of a cell (n_components, covariance_type).
-
-        Raises
-        ------
-        InputError
-            The cell failed, or is not in the grid.
-        """
-        if cell in self.failures:
-            raise InputError(f"the fit of {cell} failed: {self.failures[cell]}")
-        if cell not in self.fits:
-            raise InputError(f"{cell!r} is not in the grid; choose (n_components, covariance_type) among its cells")
-        return self.fits[cell]
-
-    def best_cell(self, criterion: str = "bic") -> Cell:
-        """The cell of the lowest criterion; fits with a bad outcome are taken only where there are no others.
-
-        Raises
-        ------
-        InputError
-            The criterion is unknown, or every cell failed.
-        """
-        if criterion not in _CRITERIA:
-            raise InputError(f"criterion={criterion!r} is unknown; choose one of {', '.join(_CRITERIA)}")
-        if not self.fits:
-            reason = next(iter(self.failures.values()), "the grid is empty")
-            raise InputError(f"no cell of the grid could be fitted: {reason}")
-        rank = {"converged": 0, "not converged": 1, "saddle": 1}
-        return min(
-            self.fits, key=lambda cell: (rank.get(self.fits[cell].outcome, 2), getattr(self.fits[cell], criterion))
-        )
-
-    def best(self, criterion: str = "bic") -> GaussianMixture:
-        """The fitted estimator of `best_cell`."""
-        from .estimator import GaussianMixture
-
-        return GaussianMixture.from_fit(self.fits[self.best_cell(criterion)])
-
-    def plot(self, criteria: Iterable[str] = ("bic", "icl", "aic"), axes: Any = None) -> Any:
-        """Criteria against the number of components, one panel per criterion, one line per structure.
-
-        Parameters
-        ----------
-        criteria : iterable of "bic", "aic", "icl"
-        axes : array of matplotlib axes, optional
-
-        Returns
-        -------
-        ndarray of matplotlib axes
-        """
-        import matplotlib.pyplot as plt
-
-        names = tuple(criteria)
-        if axes is None:
-            _, axes = plt.subplots(1, len(names), figsize=(4.2 * len(names), 3.4), squeeze=False, layout="constrained")
-        panels = np.atleast_1d(np.asarray(axes, dtype=object)).ravel()
-        table = self.table.dropna(subset=["log_likelihood"])
-        for axis, criterion in zip(panels, names, strict=True):
-            for structure, rows in table.groupby("covariance_type", sort=False):
-                axis.plot(rows["n_components"], rows[criterion], marker="o", markersize=3, label=structure)
-            k, structure = self.best_cell(criterion)
-            axis.plot(k, getattr(self.fits[k, structure], criterion), "k*", label="best", zorder=5)
-            axis.set(xlabel="components", title=f"{criterion.upper()} (lower is better)")
-            axis.xaxis.get_major_locator().set_params(integer=True)
-        panels[0].legend(frameon=False)
-        return panels
-
-    def __repr__(self) -> str:
-        lines = [f"Grid of {len(self.fits) + len(self.failures)} Gaussian mixtures fitted by EM"]
-        if self.fits:
-            for criterion in _CRITERIA:
-                k, structure = self.best_cell(criterion)
-                value = getattr(self.fits[k, structure], criterion)
-                lines.append(f"  best {criterion.upper()}  {value:.3f}  {structure}, {k} components")
-        lines.append(self.table.to_string(index=False))
-        return "\n".join(lines)
-
-    def _repr_html_(self) -> str:
-        from html import escape
-
-        heading, *best = repr(self).split("\n")[: 4 if self.fits else 1]
-        return f"<pre>{escape(chr(10).join([heading, *best]))}</pre>{self.table.to_html(index=False, escape=True)}"
 
 
 def fit_grid(
@@ -203,13 +78,22 @@ def fit_grid(
     counts, structures = _axes(n_components, covariance_types)
     options = {"n_starts": n_starts, "tol": tol, "max_iter": max_iter, "ridge": ridge}
     prepared = {structure.name: prepare(data, structure, sample_weight) for structure in structures}
+    n_features = next(iter(prepared.values())).design.n_features
     seed = int(np.random.default_rng(random_state).integers(2**31))
-    cells = [(k, structure.name) for k in counts for structure in structures]
-    work = _Work(prepared, options, seed)
+    own = _own_cells(counts, structures, n_features)
+    cells = [cell for cell, name in own.items() if cell == name]
+    work = _Work(prepared, options, seed, own)
     with single_threaded_blas(), _progress(progressbar, 3 * len(cells)) as advance:
         fits, failures = work.independent(cells, _workers(n_jobs), advance)
         fits = work.improved(fits, advance)
-    return Grid(dict(sorted(fits.items())), failures)
+    return Grid(dict(sorted(fits.items())), failures, {cell: name for cell, name in own.items() if cell != name})
+
+
+def _own_cells(counts: list[int], structures: list[Structure], n_features: int) -> dict[Cell, Cell]:
+    """Each cell asked for, and the one under which its model is fitted."""
+    by_name = sorted(structures, key=lambda s: COVARIANCE_TYPES.index(s.name))
+    names = {k: model_names(by_name, k, n_features) for k in counts}
+    return {(k, s.name): (k, names[k][s.name]) for k in counts for s in structures}
 
 
 def _axes(n_components: Iterable[int], covariance_types: Iterable[str]) -> tuple[list[int], list[Structure]]:
@@ -251,6 +135,7 @@ class _Work:
     prepared: dict[str, Prepared]
     options: dict[str, Any]
     seed: int
+    own: dict[Cell, Cell]  # of every cell asked for, the one under which its model is fitted
 
     def _rng(self, cell: Cell, stage: int) -> np.random.Generator:
         return np.random.default_rng([self.seed, cell[0], COVARIANCE_TYPES.index(cell[1]), stage])
@@ -297,10 +182,10 @@ class _Work:
     def _neighbours(self, fits: dict[Cell, EMFit], cell: Cell) -> list[tuple[Cell, EMFit]]:
         """Sound fits of the models that a cell contains: next lower K, narrower structures."""
         k, name = cell
-        below = [(j, name) for j, other in fits if other == name and j < k]
+        below = [(j, name) for j, other in self.own if other == name and j < k and self.own[j, other] in fits]
         inside = [(k, narrower) for narrower in structure_named(name).contains]
-        near = [*([max(below)] if below else []), *inside]
-        return [(c, fits[c]) for c in near if c in fits and fits[c].outcome in _SOUND]
+        near = [self.own.get(c) for c in (*([max(below)] if below else []), *inside)]
+        return [(c, fits[c]) for c in near if c in fits and c != cell and fits[c].outcome in _SOUND]
 
     def _ahead_of(self, fits: dict[Cell, EMFit], cell: Cell) -> tuple[Cell, EMFit] | None:
         """The contained model that is most ahead of a cell, if any is; all sound ones are ahead of a spurious one."""
@@ -324,14 +209,15 @@ class _Work:
             if k == cell[0]:
                 starts.append(self._carried(fit.standardised, name, cell[1]))
             elif k == cell[0] - 1:
-                starts += splits(fit.standardised)
+                starts += splits(rewritten(fit.standardised, structure_named(cell[1])))
         return starts
 
     def _from_above(self, fits: dict[Cell, EMFit], cell: Cell) -> list[Mixture]:
-        above = fits.get((cell[0] + 1, cell[1]))
+        own = self.own.get((cell[0] + 1, cell[1]))
+        above = None if own is None else fits.get(own)
         if above is None or above.outcome not in _SOUND:
             return []
-        return closest_merges(above.standardised, _MERGES)
+        return closest_merges(rewritten(above.standardised, structure_named(cell[1])), _MERGES)
 
     def _refine(self, fits: dict[Cell, EMFit], cell: Cell, starts: list[Mixture], stage: int) -> None:
         """Try more starts for a cell, and keep the better fit."""

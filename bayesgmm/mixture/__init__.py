@@ -1,6 +1,7 @@
 """What both paths estimate: covariance structures, parameters, and the E-step."""
 
 from .draws import DrawBlock, draw_responsibilities
+from .equivalence import model_names
 from .estep import (
     Design,
     Statistics,
@@ -23,6 +24,7 @@ __all__ = [
     "draw_responsibilities",
     "expected_statistics",
     "log_density",
+    "model_names",
     "responsibilities",
     "run_parallel",
     "single_threaded_blas",

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .coordinates import LoneVariances, Matrices
+from .equivalence import reduced
 
 __all__ = ["COVARIANCE_TYPES", "Free", "Structure", "structure_named"]
 
@@ -57,6 +58,7 @@ class Structure(ABC):
 
     name: str
     label: str
+    letters: str  # mclust's for volume, shape and orientation, E equal, V varying, I identity
     contains: tuple[str, ...] = ()  # narrower structures, whose solutions this one can only better
     common_scale: bool = False  # whether all features must keep one scale for the structure to be the same
     squared_norm: bool = False  # whether the design carries |x|^2 as one more row
@@ -64,6 +66,10 @@ class Structure(ABC):
 
     def __repr__(self) -> str:
         return f"<covariance structure {self.name!r}>"
+
+    def identity(self, n_components: int, n_features: int) -> str:
+        """What the structure is at this size: structures of one identity are one model (`equivalence`)."""
+        return reduced(self.letters, n_components, n_features)
 
     @abstractmethod
     def shape(self, n_components: int, n_features: int) -> tuple[int, ...]:
@@ -163,6 +169,7 @@ class Full(Matrices, Structure):
     """Each component has its own covariance matrix (mclust's VVV)."""
 
     name = "full"
+    letters = "VVV"
     label = "each component its own matrix"
     contains = ("spherical", "diag", "tied")
 
@@ -220,6 +227,7 @@ class Tied(Matrices, Structure):
     """
 
     name = "tied"
+    letters = "EEE"
     label = "one matrix shared by all"
     bounded = True
 
@@ -278,6 +286,7 @@ class Diag(LoneVariances, Structure):
     """Axis-parallel components with their own variances (mclust's VVI)."""
 
     name = "diag"
+    letters = "VVI"
     label = "each component its own variances"
     contains = ("spherical",)
 
@@ -325,6 +334,7 @@ class Spherical(LoneVariances, Structure):
     """Spheres with their own radii (mclust's VII). The design carries |x|^2 as one row of its own."""
 
     name = "spherical"
+    letters = "VII"
     label = "each component its own sphere"
     common_scale = True
     squared_norm = True

@@ -187,6 +187,7 @@ def _document(findings: Findings) -> dict[str, Any]:
         "grid": {
             "fits": [{"cell": cell, **_fit_to_dict(fit)} for cell, fit in findings.grid.fits.items()],
             "failures": [{"cell": cell, "reason": why} for cell, why in findings.grid.failures.items()],
+            "aliases": [{"cell": cell, "is": own} for cell, own in findings.grid.aliases.items()],
         },
     }
 
@@ -253,8 +254,9 @@ def read_folder(folder: Path) -> SavedAnalysis:
         k, name = saved.pop("cell")
         fits[int(k), str(name)] = _fit_from_dict(saved)
     failures = {(int(f["cell"][0]), str(f["cell"][1])): f["reason"] for f in document["grid"]["failures"]}
+    aliases = {tuple(a["cell"]): tuple(a["is"]) for a in document["grid"].get("aliases", [])}
     observed = next(iter(posteriors.values()))["observed_data"].dataset["x"]
     index = pd.Index(observed["obs_id"].values, name="obs_id")
     columns = tuple(str(c) for c in observed["feature"].values)
     table = Table(np.ascontiguousarray(observed.values), columns, index, document["provenance"]["data"])
-    return SavedAnalysis(table, Grid(fits, failures), posteriors, comparison, document["provenance"])
+    return SavedAnalysis(table, Grid(fits, failures, aliases), posteriors, comparison, document["provenance"])

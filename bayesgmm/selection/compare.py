@@ -68,7 +68,8 @@ def compare(
     Parameters
     ----------
     posts : mapping of str to DataTree
-        Sampled models under the names to be shown.
+        Sampled models under the names to be shown. Of those that are one model under several names (with one column ``full``
+        is ``diag``) the first is kept; ``attrs["aliases"]`` has its other names.
     grid : Grid, optional
         Where it has a cell for a model, the EM columns come from there; otherwise from the EM optimum that the posterior
         started from.
@@ -98,6 +99,7 @@ def compare(
     import pandas as pd
 
     _check_same_data(posts)
+    posts, aliases = _distinct(posts)
     models: dict[str, _Model] = {}
     with progress_display(progressbar) as progress:
         task = progress.add_task("comparing", total=len(posts), detail="")
@@ -123,6 +125,7 @@ def compare(
         prior="equal for all models" if prior_k is None else _described(models, prior),
         sentence=sentence(table),
         notes=_notes(models),
+        aliases=aliases,
         versions=_versions(),
         seed=random_seed,
     )
@@ -145,6 +148,19 @@ def _check_same_data(posts: Mapping[str, xr.DataTree]) -> None:
                 f"models {first!r} and {name!r} have different case weights and cannot be compared: sample both with one "
                 "sample_weight"
             )
+
+
+def _distinct(posts: Mapping[str, xr.DataTree]) -> tuple[dict[str, xr.DataTree], dict[str, list[str]]]:
+    """Each model once, under the first of its names, and the further names of each."""
+    own: dict[tuple[int, str], str] = {}
+    aliases: dict[str, list[str]] = {}
+    for name, post in posts.items():
+        view = view_of(post)
+        size = view.n_components, len(view.columns)
+        first = own.setdefault((view.n_components, view.draws.structure.identity(*size)), name)
+        if first != name:
+            aliases.setdefault(first, []).append(name)
+    return {name: posts[name] for name in own.values()}, aliases
 
 
 def _same(a: xr.DataArray | None, b: xr.DataArray | None) -> bool:
@@ -182,8 +198,7 @@ def _assess(post: xr.DataTree, grid: Grid | None, evidence: bool, refit: bool, s
 
 def _criteria(view: PosteriorView, grid: Grid | None) -> tuple[float, float, float, float]:
     """EM's log likelihood, AIC, BIC and ICL."""
-    cell = (view.n_components, view.draws.structure.name)
-    if grid is not None and cell in grid.fits:
+    if grid is not None and (cell := grid.cell((view.n_components, view.draws.structure.name))) in grid.fits:
         fit = grid.fits[cell]
         return fit.log_likelihood, fit.aic, fit.bic, fit.icl
     standard = view.em.standardised(view.scaling)

@@ -159,6 +159,15 @@ def test_differences_survive_a_change_of_units():
             np.testing.assert_allclose(change, 0.0, rtol=0, atol=1e-6, err_msg=column)
 
 
+def test_one_model_under_two_names_is_counted_once(posts):
+    """With one component "full" and "tied" are one model: it has one share of the prior and one line."""
+    again = compare({**posts, "1 tied": sampled(rows(), 1, "tied")}, refit=False)
+    alone = compare(posts, refit=False)
+    assert again.attrs["aliases"] == {"1 full": ["1 tied"]}
+    assert list(again.index) == list(alone.index)
+    np.testing.assert_array_equal(again["p_k"], alone["p_k"])
+
+
 def test_different_data_are_refused(posts):
     with pytest.raises(ValueError, match="different data"):
         compare({"a": posts["1 full"], "b": sampled(rows(9), 1)})

@@ -114,7 +114,7 @@ def _criterion_line(ax: Any, position: int, name: str, series: pd.DataFrame) -> 
 def _criteria_data(grid: Grid, comparison: pd.DataFrame | None) -> pd.DataFrame:
     import pandas as pd
 
-    table = grid.table.dropna(subset=["log_likelihood"])
+    table = grid.lines.dropna(subset=["log_likelihood"])
     best = table["bic"].min()
     parts = [
         pd.DataFrame(

@@ -40,7 +40,7 @@ def criteria(findings: Findings) -> TableView:
         rows.append(
             (
                 Cell(f"{row.n_components}"),
-                row.covariance_type,
+                Cell(row.covariance_type, f"= {row.aliases}" if row.aliases else ""),
                 # Four decimals: the reference values that a reader may compare with have them.
                 fixed(row.log_likelihood, 4),
                 fixed(row.n_parameters, 0),
