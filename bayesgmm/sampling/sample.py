@@ -75,8 +75,8 @@ def sample_posterior(
     Returns
     -------
     xarray.DataTree
-        Groups and dims as in `sampling.posterior`; ``posterior`` holds ``weights``, ``means`` and ``covariances`` in the units of
-        the data. After an interrupt it holds the draws so far and ``attrs["interrupted"]`` is 1.
+        Groups and dims as in `sampling.posterior`; ``posterior`` holds ``weights``, ``means`` and ``covariances`` in the
+        units of the data. After an interrupt it holds the draws so far and ``attrs["interrupted"]`` is 1.
 
     Raises
     ------
