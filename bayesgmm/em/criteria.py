@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ..data import Scaling
 from ..mixture import Mixture, run_parallel, single_threaded_blas
 from ..mixture.estep import log_terms, row_blocks, terms_of
-from ..mixture.kernel import softmax_block
+from ..mixture.kernel import softmax_mixture
 
 __all__ = ["aic", "bic", "classification_terms", "entropy", "icl", "map_counts", "map_labels"]
 
@@ -65,10 +65,9 @@ def classification_terms(
     def of_block(part: slice) -> tuple[float, float, Array]:
         terms = terms_of(wide, values[part], scaling)
         weight = np.ones(terms.shape[1]) if sample_weight is None else sample_weight[part]
-        top, norm, scratch = np.empty((3, terms.shape[1]))
         labels = terms.argmax(0)
-        softmax_block(terms, top, norm, scratch)
-        log_max = -float(weight @ np.log(norm))  # max z = 1 / norm
+        softmax_mixture(terms)
+        log_max = float(weight @ np.log(terms.max(0)))
         logs = np.log(np.maximum(terms, 1e-300))
         entropy = -float(np.einsum("kb,kb,b->", terms, logs, weight))
         return log_max, entropy, np.bincount(labels, weights=weight, minlength=mixture.n_components)

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from .estep import Design, run_parallel, single_threaded_blas, whitening
@@ -39,29 +38,20 @@ class DrawBlock:
     log_density: Array
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
-def _softmax_draws(terms: Array, log_density: Array, first: int, stop: int) -> None:
-    """Softmax over axis 1 of terms (S, K, B) in place, for the draws ``first`` to ``stop``.
-
-    ``log_density`` (S, B) receives the log of the sums.
-    """
-    n_rows = terms.shape[2]
-    norm = np.empty(n_rows)
-    scratch = np.empty(n_rows)
-    for s in range(first, stop):
-        top = log_density[s]
-        softmax_block(terms[s], top, norm, scratch)
-        for i in range(n_rows):
-            top[i] += np.log(norm[i])
-
-
-def _softmax_in_parallel(terms: Array, log_density: Array) -> None:
-    n_draws = len(terms)
+def _softmax_in_parallel(terms: Array) -> Array:
+    """Softmax over axis 1 of terms (S, K, B) in place; the logs of the sums (S, B)."""
+    n_draws, n_components, n_rows = terms.shape
+    flat = terms.reshape(-1, n_rows)
+    log_density, norm = np.empty((2, n_draws, n_rows))
     step = max(1, -(-n_draws // 16))
-    run_parallel(
-        lambda first: _softmax_draws(terms, log_density, first, min(first + step, n_draws)),
-        range(0, n_draws, step),
-    )
+
+    def over(first: int) -> None:
+        stop = min(first + step, n_draws)
+        softmax_block(flat, n_components, first, stop, n_rows, log_density, norm)
+        log_density[first:stop] += np.log(norm[first:stop])
+
+    run_parallel(over, range(0, n_draws, step))
+    return log_density
 
 
 def draw_responsibilities(draws: Mixture, values: Array, max_bytes: int = 2**26) -> Iterator[DrawBlock]:
@@ -92,11 +82,9 @@ def draw_responsibilities(draws: Mixture, values: Array, max_bytes: int = 2**26)
             if narrow:
                 terms = _narrow_terms(wide, design)
             else:
-                flat = block_log_terms(theta, design.rows, design.pairs, 0, design.n_rows)
+                flat = block_log_terms(theta, design.rows, design.pairs)
                 terms = flat.reshape(n_draws, n_components, design.n_rows)
-            log_density = np.empty((n_draws, design.n_rows))
-            _softmax_in_parallel(terms, log_density)
-            yield DrawBlock(part, terms, log_density)
+            yield DrawBlock(part, terms, _softmax_in_parallel(terms))
 
 
 def _narrow_terms(wide: Mixture, design: Design) -> Array:

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..data.scaling import Scaling
-from .kernel import BLOCK, accumulate_values, block_log_terms, softmax_block
+from .kernel import BLOCK, accumulate_values, block_log_terms, softmax_mixture
 from .mixture import Mixture
 from .narrow import accumulate_narrow, narrow_log_terms
 from .structures import Structure
@@ -174,6 +174,11 @@ def _reciprocal(scaling: Scaling) -> Array:
         return 1.0 / scaling.scale
 
 
+def _affine(scaling: Scaling) -> tuple[Array, Array]:
+    """Location and precision as compiled code takes them: for read-only arrays numba would compile it again."""
+    return scaling.location.copy(), _reciprocal(scaling)
+
+
 @dataclass(frozen=True)
 class Statistics:
     """Expected sufficient statistics of S mixtures about given centres.
@@ -246,7 +251,7 @@ def expected_statistics(mixture: Mixture, design: Design, narrow: bool | None = 
 def _expanded_statistics(batch: Mixture, design: Design) -> Statistics:
     structure, d = design.structure, design.n_features
     theta = np.ascontiguousarray(batch.natural)
-    location, precision = design.scaling.location, _reciprocal(design.scaling)
+    location, precision = _affine(design.scaling)
 
     def over(first: int, stop: int) -> tuple[Array, Array]:
         return accumulate_values(
@@ -273,7 +278,7 @@ def _narrow_statistics(batch: Mixture, design: Design) -> Statistics:
     d = design.n_features
     inverse, constant = whitening(batch)
     means = np.ascontiguousarray(batch.means)
-    location, precision = design.scaling.location, _reciprocal(design.scaling)
+    location, precision = _affine(design.scaling)
 
     def over(first: int, stop: int) -> tuple[Array, Array]:
         return accumulate_narrow(
@@ -306,7 +311,7 @@ def terms_of(wide: Mixture, values: Array, scaling: Scaling | None = None) -> Ar
     """As one block of `log_terms`, of a mixture already widened."""
     design = Design.of(values, wide.structure, scaling=scaling)
     if not design.is_narrow(wide):
-        return block_log_terms(np.ascontiguousarray(wide.natural), design.rows, design.pairs, 0, design.n_rows)
+        return block_log_terms(wide.natural, design.rows, design.pairs)
     inverse, constant = whitening(wide)
     features = design.rows[1 : 1 + design.n_features]
     return narrow_log_terms(inverse, constant, np.ascontiguousarray(wide.means), features)
@@ -317,9 +322,7 @@ def log_density(mixture: Mixture, values: Array, scaling: Scaling | None = None)
     result = np.empty(values.shape[0])
     with single_threaded_blas():
         for part, terms in log_terms(mixture, values, scaling):
-            top, norm, scratch = np.empty((3, terms.shape[1]))
-            softmax_block(terms, top, norm, scratch)
-            result[part] = top + np.log(norm)
+            result[part] = softmax_mixture(terms)
     return result
 
 
@@ -329,8 +332,6 @@ def responsibilities(mixture: Mixture, values: Array, scaling: Scaling | None = 
     result = np.empty((values.shape[0], mixture.n_components))
     with single_threaded_blas():
         for part, terms in log_terms(mixture, values, scaling):
-            top, norm, scratch = np.empty((3, terms.shape[1]))
-            softmax_block(terms, top, norm, scratch)
+            density[part] = softmax_mixture(terms)
             result[part] = terms.T
-            density[part] = top + np.log(norm)
     return result, density

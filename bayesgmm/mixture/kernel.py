@@ -11,19 +11,29 @@ one exponential::
     T = R @ phi.T            (S*K, F)
 
 `T` is at once what the M-step needs, the gradient of the log likelihood with respect to `theta` (Fisher's
-identity) and additive over blocks of rows. Nothing of size N x K is kept. Everything here releases the
+identity) and additive over blocks of rows. Nothing of size N x K is kept. Everything compiled here releases the
 interpreter lock and is cached on disk by numba.
+
+`expect_into` is the one function that is compiled for it, once, whether it is called from Python or from compiled code
+(`call_expect_into`). It is plain loops over arrays that its callers allocate: numba takes seconds for array expressions.
 """
 
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
-from numba import njit
+from numba import float64, int64, intp, njit, void
+from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-__all__ = ["BLOCK", "accumulate", "accumulate_values", "block_log_terms", "exp_into", "softmax_block"]
+from .machine import by_address, multiply_add, power_of_two
+
+__all__ = [
+    "BLOCK", "accumulate", "accumulate_values", "block_log_terms", "call_expect_into", "exp", "expect_into", "softmax_block",
+    "softmax_mixture",
+]  # fmt: skip
 
 Array = NDArray[np.float64]
 Pairs = NDArray[np.int64]
@@ -42,188 +52,187 @@ _REASSOCIATE = {"contract", "reassoc", "nsz", "arcp"}
 
 
 @njit(nogil=True, cache=True, fastmath={"contract"}, error_model="numpy")
-def exp_into(x: Array, scratch: Array) -> None:
-    """Overwrite ``x`` (n,) with exp(x), for x <= 709; accurate to 2 ulp, vectorised by the compiler.
+def exp(x: float) -> float:
+    """exp(x) for x <= 709, accurate to 2 ulp; loops over it are vectorised by the compiler.
 
-    libm's scalar ``exp`` is not vectorised by numba: this is the textbook reduction x = k ln 2 + r with the
-    Taylor polynomial of degree 13 on \\|r\\| <= ln(2)/2, written without a branch. Values below -600 are taken as -600.
-    ``scratch`` (n,) is overwritten.
+    libm's ``exp`` is not vectorised by numba: this is the textbook reduction x = k ln 2 + r with the Taylor polynomial of
+    degree 13 on \\|r\\| <= ln(2)/2, written without a branch. Values below -600 are taken as -600.
     """
-    n = x.size
-    bits = scratch.view(np.int64)
-    for i in range(n):
-        v = x[i]
-        v = v if v > _SMALLEST else _SMALLEST
-        t = v * _LOG2_E + _ROUND
-        scratch[i] = t
-        k = t - _ROUND
-        r = (v - k * _LN2_HIGH) - k * _LN2_LOW
-        p = 1.6059043836821613e-10
-        p = p * r + 2.08767569878681e-09
-        p = p * r + 2.505210838544172e-08
-        p = p * r + 2.755731922398589e-07
-        p = p * r + 2.7557319223985893e-06
-        p = p * r + 2.48015873015873e-05
-        p = p * r + 1.984126984126984e-04
-        p = p * r + 1.388888888888889e-03
-        p = p * r + 8.333333333333333e-03
-        p = p * r + 4.1666666666666664e-02
-        p = p * r + 1.6666666666666666e-01
-        p = p * r + 0.5
-        p = p * r + 1.0
-        p = p * r + 1.0
-        x[i] = p
-    for i in range(n):
-        bits[i] = (bits[i] + 1023) << 52
-    for i in range(n):
-        x[i] *= scratch[i]
+    v = x if x > _SMALLEST else _SMALLEST
+    t = v * _LOG2_E + _ROUND
+    k = t - _ROUND
+    r = (v - k * _LN2_HIGH) - k * _LN2_LOW
+    p = 1.6059043836821613e-10
+    p = p * r + 2.08767569878681e-09
+    p = p * r + 2.505210838544172e-08
+    p = p * r + 2.755731922398589e-07
+    p = p * r + 2.7557319223985893e-06
+    p = p * r + 2.48015873015873e-05
+    p = p * r + 1.984126984126984e-04
+    p = p * r + 1.388888888888889e-03
+    p = p * r + 8.333333333333333e-03
+    p = p * r + 4.1666666666666664e-02
+    p = p * r + 1.6666666666666666e-01
+    p = p * r + 0.5
+    p = p * r + 1.0
+    p = p * r + 1.0
+    return p * power_of_two(t)
 
 
 @njit(nogil=True, cache=True, fastmath=_REASSOCIATE, error_model="numpy")
-def _sum_of_logs(values: Array, scratch: Array) -> float:
-    """Sum of log(values) for values in [1, K]: products of up to 64 of them take one logarithm."""
-    n = values.size
-    for i in range(n):
-        scratch[i] = values[i]
+def _sum_of_logs(values: Array, n: int) -> float:
+    """Sum of the logs of the first ``n`` values, all in [1, K]: products of up to 64 take one logarithm. Overwrites them."""
     rounds = 0
     while n > 16 and rounds < 6:
         half = n // 2
         odd = n - 2 * half
         for i in range(half):
-            scratch[i] *= scratch[half + odd + i]
+            values[i] *= values[half + odd + i]
         n = half + odd
         rounds += 1
     total = 0.0
     for i in range(n):
-        total += math.log(scratch[i])
+        total += math.log(values[i])
     return total
 
 
 @njit(nogil=True, cache=True, fastmath=_REASSOCIATE, error_model="numpy")
-def softmax_block(terms: Array, top: Array, norm: Array, scratch: Array) -> None:
-    """Turn log terms (K, B) into responsibilities in place.
+def softmax_block(terms: Array, n_components: int, first: int, stop: int, size: int, top: Array, norm: Array) -> None:
+    """Turn the log terms (S K, B) of the mixtures ``first`` to ``stop`` into responsibilities, in place.
 
-    ``top`` (B,) receives the largest term of each column and ``norm`` (B,) the sum of exp(term - top): the
-    log density of a row is ``top + log(norm)``.
+    Of each column below ``size``, ``top`` (S, B) receives the largest term and ``norm`` (S, B) the sum of
+    exp(term - top): the log density of a row is ``top + log(norm)``.
     """
+    for s in range(first, stop):
+        own = s * n_components
+        for i in range(size):
+            top[s, i] = terms[own, i]
+            norm[s, i] = 0.0
+        for k in range(own + 1, own + n_components):
+            for i in range(size):
+                v = terms[k, i]
+                top[s, i] = v if v > top[s, i] else top[s, i]
+        for k in range(own, own + n_components):
+            for i in range(size):
+                p = exp(terms[k, i] - top[s, i])
+                terms[k, i] = p
+                norm[s, i] += p
+        for k in range(own, own + n_components):
+            for i in range(size):
+                terms[k, i] /= norm[s, i]
+
+
+def softmax_mixture(terms: Array) -> Array:
+    """Turn the log terms (K, B) of one mixture into responsibilities in place; the log densities (B,) of the rows."""
     n_components, n_rows = terms.shape
-    for i in range(n_rows):
-        top[i] = terms[0, i]
-        norm[i] = 0.0
-    for k in range(1, n_components):
-        for i in range(n_rows):
-            v = terms[k, i]
-            top[i] = v if v > top[i] else top[i]
-    for k in range(n_components):
-        row = terms[k]
-        for i in range(n_rows):
-            row[i] -= top[i]
-        exp_into(row, scratch)
-        for i in range(n_rows):
-            norm[i] += row[i]
-    for i in range(n_rows):
-        scratch[i] = 1.0 / norm[i]
-    for k in range(n_components):
-        for i in range(n_rows):
-            terms[k, i] *= scratch[i]
+    top, norm = np.empty((2, 1, n_rows))
+    softmax_block(terms, n_components, 0, 1, n_rows, top, norm)
+    return np.asarray(top[0] + np.log(norm[0]))
 
 
 @njit(nogil=True, cache=True, fastmath=_REASSOCIATE, error_model="numpy")
-def _fill_products(phi: Array, pairs: Pairs) -> None:
-    """The last rows of phi (F, B): products of its first ones."""
+def _fill_phi(
+    phi: Array, size: int, source: Array, location: Array, precision: Array, pairs: Pairs, start: int
+) -> None:
+    """phi (F, B) of the rows ``start`` to ``start + size``: the augmented rows, then their products.
+
+    ``source`` holds the augmented rows (A, N), or, where there is a location, the data (N, D), standardised and transposed
+    on the way; augmented rows beyond the constant and the features are then the squared norm.
+    """
+    n_features = location.size
     n_augmented = phi.shape[0] - pairs.shape[0]
+    if n_features == 0:
+        for a in range(n_augmented):
+            for i in range(size):
+                phi[a, i] = source[a, start + i]
+    else:
+        for i in range(size):
+            phi[0, i] = 1.0
+        # Eight rows at a time: a whole cache line of each row of phi is written at once, and the data are read in order.
+        whole = size // 8 * 8
+        for block in range(0, whole, 8):
+            for a in range(n_features):
+                for i in range(block, block + 8):
+                    phi[1 + a, i] = (source[start + i, a] - location[a]) * precision[a]
+        for a in range(n_features):
+            for i in range(whole, size):
+                phi[1 + a, i] = (source[start + i, a] - location[a]) * precision[a]
+        if n_augmented > 1 + n_features:
+            for i in range(size):
+                phi[1 + n_features, i] = 0.0
+            for a in range(n_features):
+                for i in range(size):
+                    phi[1 + n_features, i] += phi[1 + a, i] * phi[1 + a, i]
     for p in range(pairs.shape[0]):
         a = pairs[p, 0]
         b = pairs[p, 1]
-        for i in range(phi.shape[1]):
+        for i in range(size):
             phi[n_augmented + p, i] = phi[a, i] * phi[b, i]
 
 
 @njit(nogil=True, cache=True, fastmath=_REASSOCIATE, error_model="numpy")
-def _fill_phi(phi: Array, rows: Array, pairs: Pairs, first: int) -> None:
-    """phi (F, B) of the rows ``first`` to ``first + B``: the augmented rows (A, N), then their products."""
-    for a in range(rows.shape[0]):
-        for i in range(phi.shape[1]):
-            phi[a, i] = rows[a, first + i]
-    _fill_products(phi, pairs)
-
-
-@njit(nogil=True, cache=True, fastmath=_REASSOCIATE, error_model="numpy")
-def _fill_phi_from_values(
-    phi: Array, values: Array, location: Array, precision: Array, pairs: Pairs, first: int
-) -> None:
-    """As `_fill_phi`, from the data themselves (N, D), standardised and transposed on the way.
-
-    Augmented rows beyond the constant and the features are the squared norm.
-    """
-    n_features = values.shape[1]
-    for i in range(phi.shape[1]):
-        phi[0, i] = 1.0
-    # Eight rows at a time: a whole cache line of each row of phi is written at once, and the data are read in order.
-    whole = phi.shape[1] // 8 * 8
-    for start in range(0, whole, 8):
-        for a in range(n_features):
-            for i in range(start, start + 8):
-                phi[1 + a, i] = (values[first + i, a] - location[a]) * precision[a]
-    for a in range(n_features):
-        for i in range(whole, phi.shape[1]):
-            phi[1 + a, i] = (values[first + i, a] - location[a]) * precision[a]
-    if phi.shape[0] - pairs.shape[0] > 1 + n_features:
-        for i in range(phi.shape[1]):
-            phi[1 + n_features, i] = 0.0
-        for a in range(n_features):
-            for i in range(phi.shape[1]):
-                phi[1 + n_features, i] += phi[1 + a, i] * phi[1 + a, i]
-    _fill_products(phi, pairs)
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def block_log_terms(theta: Array, rows: Array, pairs: Pairs, first: int, stop: int) -> Array:
-    """Log terms ``theta . phi`` (M, stop - first) of the rows ``first`` to ``stop``; theta is (M, F)."""
-    phi = np.empty((theta.shape[1], stop - first))
-    _fill_phi(phi, rows, pairs, first)
-    return np.dot(theta, phi)
-
-
-@njit(nogil=True, cache=True, fastmath=_REASSOCIATE, error_model="numpy")
-def _add_block(
-    flat: Array, phi: Array, row_weight: Array, start: int, work: Array, log_likelihood: Array, statistics: Array,
-    update: Array,
+def expect_into(
+    theta: Array, source: Array, location: Array, precision: Array, pairs: Pairs, row_weight: Array, first: int, stop: int,
+    phi: Array, terms: Array, top: Array, norm: Array, log_likelihood: Array, statistics: Array,
 ) -> None:  # fmt: skip
-    """Add one block's log likelihood (S,) and statistics (S K, F).
+    """One E-step of S mixtures over the rows ``first`` to ``stop``; all arrays are in C order.
 
-    ``flat`` is theta (S K, F), ``phi`` (F, B) that of the rows from ``start`` on; ``work`` (S K + 3, B) and ``update``
-    (F, S K) are overwritten.
+    Parameters
+    ----------
+    theta : (S, K, F)
+        Natural parameters.
+    source, location, precision, pairs
+        As in `accumulate_values`, or as in `accumulate` where ``location`` is empty.
+    row_weight : (N,) or (0,)
+    phi, terms, top, norm : (F, B), (S K, B), (S, B), (S, B)
+        Work space for blocks of B rows.
+    log_likelihood, statistics : (S,), (S, K, F)
+        Results: what they held is lost.
     """
-    size = phi.shape[1]
-    n_terms = flat.shape[0]
-    n_components = n_terms // log_likelihood.size
-    terms = work[:n_terms]
-    top = work[n_terms]
-    norm = work[n_terms + 1]
-    scratch = work[n_terms + 2]
-    np.dot(flat, phi, terms)
-    for s in range(log_likelihood.size):
-        mine = terms[s * n_components : (s + 1) * n_components]
-        softmax_block(mine, top, norm, scratch)
-        total = 0.0
-        if row_weight.size > 0:
-            for i in range(size):
-                total += row_weight[start + i] * (top[i] + math.log(norm[i]))
-            for k in range(n_components):
+    n_mixtures, n_components, n_products = theta.shape
+    n_terms = n_mixtures * n_components
+    for s in range(n_mixtures):
+        log_likelihood[s] = 0.0
+        for k in range(n_components):
+            for f in range(n_products):
+                statistics[s, k, f] = 0.0
+    for start in range(first, stop, phi.shape[1]):
+        size = min(phi.shape[1], stop - start)
+        _fill_phi(phi, size, source, location, precision, pairs, start)
+        multiply_add(theta, phi, False, terms, n_terms, size, n_products, 0.0)
+        for s in range(n_mixtures):
+            # One mixture after the other: its terms are still in the cache.
+            softmax_block(terms, n_components, s, s + 1, size, top, norm)
+            total = 0.0
+            if row_weight.size > 0:
                 for i in range(size):
-                    mine[k, i] *= row_weight[start + i]
-        else:
-            for i in range(size):
-                total += top[i]
-            total += _sum_of_logs(norm, scratch)
-        log_likelihood[s] += total
-    # The transposed product: BLAS takes up to a third less time for it where F is large.
-    np.dot(phi, terms.T, update)
-    # Loops, not array expressions: the check of shapes behind those costs numba seconds to compile.
-    for m in range(n_terms):
-        for f in range(statistics.shape[1]):
-            statistics[m, f] += update[f, m]
+                    total += row_weight[start + i] * (top[s, i] + math.log(norm[s, i]))
+                for k in range(s * n_components, (s + 1) * n_components):
+                    for i in range(size):
+                        terms[k, i] *= row_weight[start + i]
+            else:
+                for i in range(size):
+                    total += top[s, i]
+                total += _sum_of_logs(norm[s], size)
+            log_likelihood[s] += total
+        multiply_add(terms, phi, True, statistics, n_terms, n_products, size, 1.0)
+
+
+_MATRIX, _VECTOR = float64[:, ::1], float64[::1]
+_EXPECT_INTO = void(
+    float64[:, :, ::1], _MATRIX, _VECTOR, _VECTOR, int64[:, ::1], _VECTOR, intp, intp,
+    _MATRIX, _MATRIX, _MATRIX, _MATRIX, _VECTOR, float64[:, :, ::1],
+)  # fmt: skip
+_BY_ADDRESS = by_address(expect_into, _EXPECT_INTO)
+
+
+@intrinsic
+def call_expect_into(
+    typingctx: Any, theta: Any, source: Any, location: Any, precision: Any, pairs: Any, row_weight: Any, first: Any, stop: Any,
+    phi: Any, terms: Any, top: Any, norm: Any, log_likelihood: Any, statistics: Any,
+) -> Any:  # fmt: skip
+    """`expect_into` for compiled callers, by its address: it is not compiled again with each of them."""
+    return _BY_ADDRESS
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -231,6 +240,8 @@ def accumulate(
     theta: Array, rows: Array, pairs: Pairs, row_weight: Array, first: int, stop: int, block: int
 ) -> tuple[Array, Array]:
     """Log likelihood and expected sufficient statistics of S mixtures over the rows ``first`` to ``stop``.
+
+    For compiled callers; those that evaluate often should keep the work space and take `call_expect_into`.
 
     Parameters
     ----------
@@ -252,31 +263,26 @@ def accumulate(
     log_likelihood : (S,)
     statistics : (S, K, F)
     """
-    flat = theta.reshape((theta.shape[0] * theta.shape[1], theta.shape[2]))
-    statistics = np.zeros(flat.shape)
-    update = np.empty((flat.shape[1], flat.shape[0]))
-    log_likelihood = np.zeros(theta.shape[0])
+    n_mixtures, n_components, n_products = theta.shape
     size = min(block, stop - first)
-    phi = np.empty((theta.shape[2], size))
-    work = np.empty((flat.shape[0] + 3, size))
-    start = first
-    while start < stop:
-        size = min(block, stop - start)
-        if size < phi.shape[1]:
-            phi = np.empty((theta.shape[2], size))
-            work = np.empty((flat.shape[0] + 3, size))
-        _fill_phi(phi, rows, pairs, start)
-        _add_block(flat, phi, row_weight, start, work, log_likelihood, statistics, update)
-        start += size
-    return log_likelihood, statistics.reshape(theta.shape)
+    phi = np.empty((n_products, size))
+    terms = np.empty((n_mixtures * n_components, size))
+    top = np.empty((n_mixtures, size))
+    norm = np.empty((n_mixtures, size))
+    none = np.empty(0)
+    log_likelihood = np.empty(n_mixtures)
+    statistics = np.empty((n_mixtures, n_components, n_products))
+    call_expect_into(
+        theta, rows, none, none, pairs, row_weight, first, stop, phi, terms, top, norm, log_likelihood, statistics
+    )
+    return log_likelihood, statistics
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
 def accumulate_values(
     theta: Array, values: Array, location: Array, precision: Array, pairs: Pairs, row_weight: Array, first: int,
     stop: int, block: int,
 ) -> tuple[Array, Array]:  # fmt: skip
-    """As `accumulate`, from the data themselves: nothing of their size is copied.
+    """As `accumulate`, from the data themselves: nothing of their size is copied. Called from Python.
 
     Parameters
     ----------
@@ -284,20 +290,33 @@ def accumulate_values(
     location, precision : (D,)
         The standardised data are ``(values - location) * precision``.
     """
-    flat = theta.reshape((theta.shape[0] * theta.shape[1], theta.shape[2]))
-    statistics = np.zeros(flat.shape)
-    update = np.empty((flat.shape[1], flat.shape[0]))
-    log_likelihood = np.zeros(theta.shape[0])
+    n_mixtures, n_components, n_products = theta.shape
     size = min(block, stop - first)
-    phi = np.empty((theta.shape[2], size))
-    work = np.empty((flat.shape[0] + 3, size))
-    start = first
-    while start < stop:
-        size = min(block, stop - start)
-        if size < phi.shape[1]:
-            phi = np.empty((theta.shape[2], size))
-            work = np.empty((flat.shape[0] + 3, size))
-        _fill_phi_from_values(phi, values, location, precision, pairs, start)
-        _add_block(flat, phi, row_weight, start, work, log_likelihood, statistics, update)
-        start += size
-    return log_likelihood, statistics.reshape(theta.shape)
+    phi, terms = np.empty((n_products, size)), np.empty((n_mixtures * n_components, size))
+    top, norm = np.empty((n_mixtures, size)), np.empty((n_mixtures, size))
+    log_likelihood, statistics = np.empty(n_mixtures), np.empty(theta.shape)
+    expect_into(
+        theta,
+        values,
+        location,
+        precision,
+        pairs,
+        row_weight,
+        first,
+        stop,
+        phi,
+        terms,
+        top,
+        norm,
+        log_likelihood,
+        statistics,
+    )
+    return log_likelihood, statistics
+
+
+def block_log_terms(theta: Array, rows: Array, pairs: Pairs) -> Array:
+    """Log terms ``theta . phi`` (M, B) of augmented rows (A, B); theta is (M, F)."""
+    phi = np.empty((theta.shape[1], rows.shape[1]))
+    phi[: len(rows)] = rows
+    np.multiply(rows[pairs[:, 0]], rows[pairs[:, 1]], out=phi[len(rows) :])
+    return np.asarray(theta @ phi)

@@ -223,11 +223,11 @@ def _evaluate_rows(weights, means, scales, correlation, rows, pairs, row_weight,
         stop = min(first + 1024, n_rows)
         values = np.ascontiguousarray(rows[1 : 1 + n_features, first:stop])
         terms = narrow_log_terms(inverse, normaliser, centres, values)
-        top, norm, scratch = np.empty(stop - first), np.empty(stop - first), np.empty(stop - first)
-        softmax_block(terms, top, norm, scratch)
+        top, norm = np.empty((1, stop - first)), np.empty((1, stop - first))
+        softmax_block(terms, terms.shape[0], 0, 1, stop - first, top, norm)
         for i in range(stop - first):
             weight = row_weight[first + i] if row_weight.size > 0 else 1.0
-            result[first + i] = weight * (top[i] + np.log(norm[i]) + constant.item())
+            result[first + i] = weight * (top[0, i] + np.log(norm[0, i]) + constant.item())
     return result
 
 

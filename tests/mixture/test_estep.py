@@ -16,7 +16,7 @@ from bayesgmm.mixture import (
     responsibilities,
     structure_named,
 )
-from bayesgmm.mixture.kernel import accumulate, exp_into
+from bayesgmm.mixture.kernel import accumulate, exp
 
 
 def random_mixture(rng: np.random.Generator, name: str, k: int, d: int) -> Mixture:
@@ -154,6 +154,5 @@ def test_narrow_components_need_the_cholesky_route() -> None:
 
 def test_exponential() -> None:
     x = np.linspace(-599, 700, 100_001)
-    y = x.copy()
-    exp_into(y, np.empty_like(y))
+    y = np.array([exp(v) for v in x])
     np.testing.assert_allclose(y, np.exp(x), rtol=1e-15 * 4)
