@@ -16,11 +16,9 @@ from .options import (
     ALL_COVARIANCES,
     AsJson,
     Chains,
-    Columns,
     Components,
     Config,
     Covariance,
-    Data,
     Draws,
     PriorsText,
     Quiet,
@@ -28,10 +26,10 @@ from .options import (
     Structure,
     parse_components,
     parse_covariances,
-    parse_names,
     parse_priors,
     priors_for,
 )
+from .reading import Reading, announce, reads_table
 from .show import emit_json, show_table
 
 if TYPE_CHECKING:
@@ -89,11 +87,11 @@ def _common(
         "bayesgmm report --config study.toml",
     )
 )
+@reads_table
 def report(
-    data: Data,
+    reading: Reading,
     components: Components = "1:6",
     covariance: Covariance = ALL_COVARIANCES,
-    columns: Columns = None,
     priors: PriorsText = None,
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the results.")] = Path("bayesgmm-report"),
     seed: Seed = 0,
@@ -113,12 +111,12 @@ def report(
     """
     counts, names = parse_components(components), parse_covariances(covariance)
     parse_priors(priors)
-    from ..data import read_table
     from ..report.files import reserved
 
-    table = read_table(data, columns=parse_names(columns))
+    table = reading.table()
     chosen = priors_for(priors, table)
     with reserved(output):
+        announce(table, counts, quiet or as_json)
         from ..analysis import analyze
 
         try:
@@ -174,11 +172,11 @@ def _show_analysis(analysis: Analysis, output: Path) -> None:
         "bayesgmm em DATA.csv -k 2,3 --columns height,weight --json",
     )
 )
+@reads_table
 def em(
-    data: Data,
+    reading: Reading,
     components: Components = "1:6",
     covariance: Covariance = ALL_COVARIANCES,
-    columns: Columns = None,
     seed: Seed = 0,
     config: Config = None,
     quiet: Quiet = False,
@@ -186,10 +184,10 @@ def em(
 ) -> None:
     """Maximum likelihood over component counts and covariance types, with AIC, BIC and ICL."""
     counts, names = parse_components(components), parse_covariances(covariance)
-    from ..data import read_table
     from ..em import fit_grid
 
-    table = read_table(data, columns=parse_names(columns))
+    table = reading.table()
+    announce(table, counts, quiet or as_json)
     grid = fit_grid(table, counts, names, random_state=seed, progressbar=not (quiet or as_json))
     if as_json:
         emit_json({"best": grid.best_cell("bic"), "grid": grid.table.to_dict("records")})
@@ -208,11 +206,11 @@ def em(
         """bayesgmm sample DATA.csv -k 2 --covariance diag --priors '{"mean_scale": 3}' --json""",
     )
 )
+@reads_table
 def sample(
-    data: Data,
+    reading: Reading,
     components: Annotated[int, typer.Option("-k", "--components", min=1, help="Number of components.")],
     covariance: Annotated[Structure, typer.Option(help="Covariance type.")] = Structure.full,
-    columns: Columns = None,
     priors: PriorsText = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="NetCDF file for the draws.")] = None,
     draws: Draws = Settings.draws,
@@ -224,13 +222,12 @@ def sample(
 ) -> None:
     """The posterior of one model, its verdict, and its components."""
     parse_priors(priors)
-    from ..data import read_table
-
-    table = read_table(data, columns=parse_names(columns))
+    table = reading.table()
     if output is not None:
         from ..report.files import prepare_folder
 
         prepare_folder(output.absolute().parent)
+    announce(table, [components], quiet or as_json)
     import arviz_stats
 
     from ..checks.verdict import diagnose

@@ -148,7 +148,10 @@ def _configure(context: typer.Context, file: Path | None) -> Path | None:
 Data = Annotated[
     str,
     typer.Argument(
-        metavar="DATA", help="A CSV or Parquet file, or the name of a bundled set.", autocompletion=_complete_data
+        metavar="DATA",
+        help="A file (CSV, Excel, Parquet, ...), a part of one (DATA.xlsx::Sheet2, DATA.duckdb::SELECT ...), - for standard "
+        "input, or the name of a bundled set.",
+        autocompletion=_complete_data,
     ),
 ]
 Components = Annotated[str, typer.Option("-k", "--components", help="Component counts: 3, 1:6 or 1,2,4.")]

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "as_pandas",
+    "check_complete",
     "check_finite",
     "check_numeric",
     "check_varied",
@@ -177,20 +178,42 @@ def numbers(frame: pd.DataFrame) -> np.ndarray:
 
 
 def check_finite(values: np.ndarray, frame: pd.DataFrame, of: str = "", *, needed: bool = False) -> None:
-    """Refuse the first column with missing or infinite values.
+    """Refuse missing values, naming the columns, and infinite ones, naming the first column with any.
 
     ``of`` names the table in the message; a column that is ``needed`` cannot be left out.
     """
     otherwise = "" if needed else ", or leave the column out"
+    option = "" if needed else ": missing='drop' (--missing drop) leaves them out"
+    absent = np.isnan(values)
+    if (columns := np.flatnonzero(absent.any(axis=0))).size > 1:
+        counts = [f"{str(frame.columns[j])!r} {int(absent[:, j].sum())}" for j in columns[:10]]
+        more = f" and {columns.size - 10} more" if columns.size > 10 else ""
+        rows = np.flatnonzero(absent.any(axis=1))
+        raise InputError(
+            f"{columns.size} columns{of} have missing values ({', '.join(counts)}{more}), in {rows.size} of {len(values)} "
+            f"rows, the first in {_row(frame.index, int(rows[0]))}; drop or impute those rows"
+            f"{otherwise.replace('column', 'columns')}{option}"
+        )
     for kind, wrong, remedy in (
-        ("missing", np.isnan, f"drop or impute those rows{otherwise}"),
-        ("infinite", np.isinf, f"correct or drop those rows{otherwise}"),
+        ("missing", absent, f"drop or impute those rows{otherwise}{option}"),
+        ("infinite", np.isinf(values), f"correct or drop those rows{otherwise}"),
     ):
         for j, name in enumerate(frame.columns):
-            rows = np.flatnonzero(wrong(values[:, j]))
+            rows = np.flatnonzero(wrong[:, j])
             if rows.size:
                 count = f"one {kind} value, in" if rows.size == 1 else f"{rows.size} {kind} values, the first in"
                 raise InputError(f"column {name!r}{of} has {count} {_row(frame.index, int(rows[0]))}; {remedy}")
+
+
+def check_complete(values: np.ndarray, frame: pd.DataFrame, kept: np.ndarray) -> None:
+    """Refuse to go on with fewer than two complete rows, naming the column that misses most."""
+    if kept.sum() < 2:
+        absent = np.isnan(values).sum(axis=0)
+        worst = int(absent.argmax())
+        raise InputError(
+            f"without the rows that miss a value {kept.sum()} of {len(values)} are left; a mixture needs at least two: leave "
+            f"out column {str(frame.columns[worst])!r}, which misses {int(absent[worst])}"
+        )
 
 
 def check_varied(values: np.ndarray, frame: pd.DataFrame) -> None:

@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bayesgmm.data.arguments import check_choice
 from bayesgmm.data.errors import InputError
 from bayesgmm.data.frames import (
     as_pandas,
+    check_complete,
     check_finite,
     check_numeric,
     check_varied,
@@ -32,7 +34,12 @@ from bayesgmm.data.frames import (
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Table", "as_table", "rows_to_score"]
+    from bayesgmm.data.account import Account
+
+__all__ = ["MISSING", "Table", "as_table", "rows_to_score"]
+
+# What may become of rows with missing values.
+MISSING = ("error", "drop")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -50,12 +57,21 @@ class Table:
         Unique row labels, named ``obs_id``: the labels of the data where they can serve, otherwise 0 .. N-1.
     name : str
         What reports call the data.
+    kept : ndarray of bool, or None
+        For each row of the data that the table was made from, whether it is a row of the table; None where all are.
+    account : Account or None
+        What reading a file found and decided.
+    carried : DataFrame (N, any) or None
+        Columns that are not fitted and go with the rows into tables of results.
     """
 
     values: np.ndarray
     columns: tuple[str, ...]
     index: pd.Index
     name: str = "data"
+    kept: np.ndarray | None = None
+    account: Account | None = None
+    carried: pd.DataFrame | None = None
 
     def __post_init__(self) -> None:
         if self.values.shape != (len(self.index), len(self.columns)):
@@ -82,6 +98,15 @@ class Table:
         digest.update(self.values.astype("<f8", copy=False).data)
         return digest.hexdigest()
 
+    def of_kept(self, per_row: Any) -> Any:
+        """What was given for each row of the data, such as weights, for the rows kept; None stays None.
+
+        What has another length than the data is left as it is, for the check that names it.
+        """
+        if per_row is None or self.kept is None or np.shape(per_row)[:1] != self.kept.shape:
+            return per_row
+        return np.asarray(per_row)[self.kept]
+
     def select(self, columns: str | Iterable[object]) -> Table:
         """Return the table of the named columns, in the order given."""
         chosen = requested(columns, self.columns)
@@ -92,7 +117,9 @@ class Table:
         return f"<Table {self.name!r}: {self.n_obs} rows, {self.n_features} columns ({listed(self.columns)})>"
 
 
-def as_table(data: Any, columns: str | Iterable[object] | None = None, name: str | None = None) -> Table:
+def as_table(
+    data: Any, columns: str | Iterable[object] | None = None, name: str | None = None, *, missing: str = "error"
+) -> Table:
     """Check data and bring it to the one form that the rest of the library works on.
 
     Parameters
@@ -105,6 +132,8 @@ def as_table(data: Any, columns: str | Iterable[object] | None = None, name: str
         such.
     name : str, optional
         What reports call the data; by default the name of the table given, or "data".
+    missing : {"error", "drop"}
+        What becomes of rows without a value in one of the columns: refused, or left out.
 
     Returns
     -------
@@ -118,6 +147,7 @@ def as_table(data: Any, columns: str | Iterable[object] | None = None, name: str
         The data has no numeric column, or a column asked for is unknown, not numeric, complex or constant, or
         has missing or infinite values, or there are fewer than two rows, or two columns have one name.
     """
+    check_choice("missing", missing, MISSING)
     if isinstance(data, Table):
         table = data if columns is None else data.select(columns)
         return table if name is None else replace(table, name=name)
@@ -134,9 +164,15 @@ def as_table(data: Any, columns: str | Iterable[object] | None = None, name: str
     check_numeric(frame, names if columns is None else requested(columns, names))
     chosen = frame if columns is None else frame[requested(columns, names)]
     values = numbers(chosen)
+    kept = None
+    if missing == "drop" and np.isnan(values).any():
+        kept = ~np.isnan(values).any(axis=1)
+        check_complete(values, chosen, kept)
+        values, chosen = values[kept], chosen.iloc[kept]
     check_finite(values, chosen)
     check_varied(values, chosen)
-    return Table(values, tuple(chosen.columns), row_labels(frame.index), "data" if name is None else str(name))
+    name = "data" if name is None else str(name)
+    return Table(values, tuple(chosen.columns), row_labels(chosen.index), name, kept)
 
 
 def rows_to_score(data: Any, columns: tuple[str, ...]) -> tuple[np.ndarray, pd.Index]:
