@@ -22,6 +22,7 @@ from .contrast.kmeans import kmeans_contrast
 from .data import InputError, Table, as_table
 from .em import Grid, fit_grid
 from .mixture import COVARIANCE_TYPES
+from .mixture.key import ModelKey
 from .posterior import Priors
 from .posterior.target import Problem
 from .report.files import draw_store, prepare_folder, read_folder, write_folder
@@ -110,7 +111,7 @@ def chosen_cells(grid: Grid, posterior: Cells) -> tuple[list[tuple[int, str]], s
         f"BIC prefers the structure {favourite!r} ({best_k} component{'s' if best_k > 1 else ''}), sampled for every K"
     )
     if others:
-        named = ", ".join(f"{k} {c}" for k, c in others)
+        named = ", ".join(str(ModelKey(*cell)) for cell in others)
         why += f"; within {_BIC_MARGIN:g} BIC points of it and therefore sampled too: {named}"
     return cells + others, why
 
@@ -183,7 +184,6 @@ def concluded(
     """The steps after the comparison: headline, memberships, consensus, contrasts, predictive checks."""
     headline, rivals, reason = choose_headline(comparison, diagnoses)
     post = posteriors[headline]
-    k, name = headline.split(" ", 1)
     return Analysis(
         table=table,
         grid=grid,
@@ -195,7 +195,7 @@ def concluded(
         reason=f"{reason}. Of the EM grid, {sampled_because}.",
         memberships=memberships(post),
         consensus=consensus(post, random_seed=seed),
-        contrast=em_vs_posterior(grid[int(k), name], post),
+        contrast=em_vs_posterior(grid[ModelKey.parse(headline)], post),
         kmeans=kmeans_contrast(post, random_seed=seed),
         checks=predictive_checks(post, random_seed=seed),
         provenance=provenance,

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from ..data import InputError
+from ..data.intervals import check_ci_prob, equal_tailed
 from ..sampling.posterior import view_of
 from ..sampling.predictive import replicates
 
@@ -25,6 +27,8 @@ Array = NDArray[np.float64]
 # Features x rows held at once.
 _BLOCK = 2_000_000
 _BINS = 12
+# Wider than the intervals of estimates: what lies outside speaks against the model.
+_CI_PROB = 0.94
 
 
 def _standardised(x: Array) -> Array:
@@ -73,7 +77,12 @@ def _density_distance(shares: Array, expected: Array) -> Array:
 
 
 def predictive_checks(
-    post: xr.DataTree, *, n_replicates: int = 500, mass: float = 0.94, random_seed: int = 0
+    post: xr.DataTree,
+    *,
+    n_replicates: int = 500,
+    ci_prob: float = _CI_PROB,
+    random_seed: int = 0,
+    mass: float | None = None,
 ) -> pd.DataFrame:
     """Check the model against its own data, feature by feature.
 
@@ -82,14 +91,16 @@ def predictive_checks(
     post : DataTree
     n_replicates : int
         Replicated data sets, from evenly spaced draws.
-    mass : float
-        Of the equal-tailed interval of the replicated statistics.
+    ci_prob : float
+        Mass of the equal-tailed interval of the replicated statistics.
     random_seed : int
+    mass : float, optional
+        An older name of ``ci_prob``.
 
     Returns
     -------
     DataFrame
-        Index (feature, statistic): ``observed``, ``replicated`` (mean), ``lower``, ``upper``, ``p_value``, the share of
+        Index (feature, statistic): ``observed``, ``replicated`` (mean), ``lb``, ``ub``, ``p_value``, the share of
         replicates whose statistic is at least the observed one (ties counted half). ``density`` compares histograms over bins
         of equal content with the mean of the replicates' histograms; there only large observed values, small p, speak against
         the model.
@@ -101,13 +112,15 @@ def predictive_checks(
 
     Raises
     ------
-    ValueError
-        For fewer than 20 replicates, a mass that is not between 0 and 1, or case weights that leave no two rows.
+    InputError
+        For fewer than 20 replicates, a ``ci_prob`` that is not between 0 and 1, or case weights that leave no two rows.
     """
     import pandas as pd
 
-    if n_replicates < 20 or not 0 < mass < 1:
-        raise ValueError(f"n_replicates={n_replicates} and mass={mass}: give at least 20, and a share between 0 and 1")
+    ci_prob = ci_prob if mass is None else mass
+    check_ci_prob(ci_prob)
+    if n_replicates < 20:
+        raise InputError(f"n_replicates={n_replicates} shows little: give at least 20")
     view = view_of(post)
     values = _counted(view.values, view.row_weight)
     n_draws, (n_rows, n_features) = len(view.draws.weights), values.shape
@@ -124,20 +137,17 @@ def predictive_checks(
                 found[i, name].append(statistic(x[..., i]))
             shares[i].append(np.stack([_shares(column, edges[i]) for column in x[..., i]]))
     rows = {}
-    tails = [(1 - mass) / 2, (1 + mass) / 2]
     for i, column in enumerate(view.columns):
         for name, statistic in STATISTICS.items():
             observed = float(statistic(values[:, i]))
-            rows[column, name] = _row(observed, np.concatenate(found[i, name]), tails)
+            rows[column, name] = _row(observed, np.concatenate(found[i, name]), ci_prob)
         replicated = np.concatenate(shares[i])
         expected = replicated.mean(0)
         observed = float(_density_distance(_shares(values[:, i], edges[i]), expected))
-        rows[column, "density"] = _row(observed, _density_distance(replicated, expected), tails)
-    table = pd.DataFrame.from_dict(
-        rows, orient="index", columns=["observed", "replicated", "lower", "upper", "p_value"]
-    )
+        rows[column, "density"] = _row(observed, _density_distance(replicated, expected), ci_prob)
+    table = pd.DataFrame.from_dict(rows, orient="index", columns=["observed", "replicated", "lb", "ub", "p_value"])
     table.index = pd.MultiIndex.from_tuples(table.index, names=["feature", "statistic"])
-    table.attrs.update(interval=f"{mass:.0%} equal-tailed", n_replicates=len(chosen), seed=random_seed)
+    table.attrs.update(interval="equal-tailed", ci_prob=ci_prob, n_replicates=len(chosen), seed=random_seed)
     return table
 
 
@@ -147,7 +157,7 @@ def _counted(values: Array, weight: Array) -> Array:
         return values
     counts = np.diff(np.floor(np.cumsum(weight) + 0.5), prepend=0.0).astype(int)
     if counts.sum() < 2:
-        raise ValueError(f"case weights that sum to {weight.sum():.3g} leave no two rows to check: rescale them")
+        raise InputError(f"case weights that sum to {weight.sum():.3g} leave no two rows to check: rescale them")
     return np.repeat(values, counts, axis=0)
 
 
@@ -156,7 +166,7 @@ def _shares(column: Array, edges: Array) -> Array:
     return np.bincount(np.searchsorted(edges, column), minlength=len(edges) + 1) / len(column)
 
 
-def _row(observed: float, replicated: Array, tails: list[float]) -> tuple[float, float, float, float, float]:
-    lower, upper = np.quantile(replicated, tails)
+def _row(observed: float, replicated: Array, ci_prob: float) -> tuple[float, float, float, float, float]:
+    lb, ub = equal_tailed(replicated, ci_prob)
     p_value = float((replicated > observed).mean() + 0.5 * (replicated == observed).mean())
-    return observed, float(replicated.mean()), float(lower), float(upper), p_value
+    return observed, float(replicated.mean()), float(lb), float(ub), p_value

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from ..data import InputError
 from ..mixture import draw_responsibilities
 from ..sampling.posterior import PosteriorView, view_of
 
@@ -209,12 +210,12 @@ def diagnose(post: xr.DataTree) -> Diagnosis:
 
     Raises
     ------
-    ValueError
+    InputError
         If ``post`` is not a posterior of this library, or has fewer than 8 draws per chain.
     """
     view = view_of(post)
     if view.n_draws < 8:
-        raise ValueError(f"{view.n_draws} draws per chain cannot be judged: sample at least 8, better 1000")
+        raise InputError(f"{view.n_draws} draws per chain cannot be judged: sample at least 8, better 1000")
     shape = (view.n_chains, view.n_draws)
     chains = {name: values.reshape(shape) for name, values in label_free(view).items()}
     table = _summary(chains)

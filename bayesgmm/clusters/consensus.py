@@ -9,11 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..data import InputError
+from ..data.intervals import CI_PROB, check_ci_prob
 from ..mixture import Mixture, draw_responsibilities, responsibilities
 from ..progress import progress_display
 from ..sampling.posterior import view_of
 from .losses import LOSSES, PartitionLoss, descend, distances
-from .rows import ScoredRows, check_mass, obs_index, training_rows
+from .rows import ScoredRows, obs_index, training_rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -124,7 +125,7 @@ def draw_partitions(draws: Mixture, values: Array, rng: np.random.Generator) -> 
 def consensus(
     post: xr.DataTree,
     loss: str = "VI",
-    ci_prob: float = 0.89,
+    ci_prob: float = CI_PROB,
     *,
     max_clusters: int | None = None,
     max_draws: int = _MAX_DRAWS,
@@ -170,7 +171,7 @@ def consensus(
     """
     if loss not in LOSSES:
         raise InputError(f"loss={loss!r} is unknown; choose one of {', '.join(LOSSES)}")
-    check_mass(ci_prob)
+    check_ci_prob(ci_prob)
     rows = training_rows(view_of(post))
     k = rows.n_components
     if max_clusters is not None and max_clusters < 1:

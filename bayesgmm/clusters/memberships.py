@@ -9,10 +9,11 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from ..data.intervals import CI_PROB, check_ci_prob, tails
 from ..mixture import draw_responsibilities, run_parallel, single_threaded_blas
 from ..progress import progress_display
 from ..sampling.posterior import view_of
-from .rows import ScoredRows, check_mass, scored_rows
+from .rows import ScoredRows, scored_rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -94,8 +95,8 @@ def _summarise_part(rows: ScoredRows, part: slice, ci_prob: float, out: dict[str
         out["entropy"][at] = _entropy(probability)
         out["entropy_allocation"][at] = entropy / n_draws
         series.sort(axis=-1)
-        out["probability_lb"][at] = _sorted_quantile(series, 0.5 * (1 - ci_prob)).T
-        out["probability_ub"][at] = _sorted_quantile(series, 0.5 * (1 + ci_prob)).T
+        for end, level in zip(("lb", "ub"), tails(ci_prob), strict=True):
+            out[f"probability_{end}"][at] = _sorted_quantile(series, level).T
 
 
 def summarise_rows(
@@ -123,7 +124,7 @@ def summarise_rows(
 
 
 def memberships(
-    post: xr.DataTree, new_data: Any = None, *, ci_prob: float = 0.89, progressbar: bool = False
+    post: xr.DataTree, new_data: Any = None, *, ci_prob: float = CI_PROB, progressbar: bool = False
 ) -> xr.Dataset:
     """Posterior probability that each row belongs to each cluster, and how sure that probability is.
 
@@ -150,9 +151,7 @@ def memberships(
     Raises
     ------
     InputError
-        ``new_data`` or ``ci_prob`` is not fit for use.
-    ValueError
-        ``post`` is not a posterior of this package.
+        ``new_data`` or ``ci_prob`` is not fit for use, or ``post`` is not a posterior of this package.
 
     Notes
     -----
@@ -161,7 +160,7 @@ def memberships(
     """
     import xarray as xr
 
-    check_mass(ci_prob)
+    check_ci_prob(ci_prob)
     rows = scored_rows(view_of(post), new_data)
     found = summarise_rows(rows, ci_prob, progressbar)
     interval = {"interval": "equal-tailed", "ci_prob": ci_prob}
@@ -183,7 +182,7 @@ def memberships(
         **interval,
         "entropy_units": "nats",
         "n_draws": rows.n_draws,
-        **{name: post.attrs[name] for name in ("covariance_type", "data_name", "verdict") if name in post.attrs},
+        **{name: post.attrs[name] for name in ("covariance_type", "data_name") if name in post.attrs},
     }
     return xr.Dataset(variables, {"obs_id": rows.obs_id, "cluster": np.arange(rows.n_components)}, attrs)
 

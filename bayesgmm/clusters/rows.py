@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..data import InputError
 from ..data.table import rows_to_score
 from ..mixture import Mixture
 from ..sampling.posterior import PosteriorView, obs_labels
@@ -16,7 +15,7 @@ from ..sampling.posterior import PosteriorView, obs_labels
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["ScoredRows", "check_mass", "nowhere_empty", "obs_index", "scored_rows", "training_rows"]
+__all__ = ["ScoredRows", "nowhere_empty", "obs_index", "scored_rows", "training_rows"]
 
 Array = NDArray[np.float64]
 
@@ -86,14 +85,3 @@ def obs_index(obs_id: NDArray[Any]) -> pd.Index:
     import pandas as pd
 
     return pd.Index(obs_id, name="obs_id")
-
-
-def check_mass(ci_prob: float, name: str = "ci_prob") -> None:
-    """Refuse a mass that is none.
-
-    Raises
-    ------
-    InputError
-    """
-    if not 0 < ci_prob < 1:
-        raise InputError(f"{name}={ci_prob!r} is not the mass of an interval; give a number between 0 and 1")

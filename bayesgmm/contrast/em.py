@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..clusters.memberships import summarise_rows
-from ..clusters.rows import ScoredRows, check_mass, nowhere_empty, obs_index, scored_rows, training_rows
+from ..clusters.rows import ScoredRows, nowhere_empty, obs_index, scored_rows, training_rows
 from ..data import InputError, Table
+from ..data.intervals import CI_PROB, check_ci_prob, equal_tailed
 from ..em.standard_errors import standard_errors
 from ..mixture import Mixture, draw_responsibilities, log_density, responsibilities
 from ..sampling.posterior import PosteriorView, priors_of, view_of
@@ -79,14 +80,14 @@ class Contrast:
         """Parameters (EM on the posterior's scale) and memberships (EM's probability against the posterior's)."""
         from .figure import plot_contrast
 
-        return plot_contrast(self)
+        return plot_contrast(self.parameters, self.memberships, self.verdict, self.ci_prob, self.certain)
 
 
 def em_vs_posterior(
     gm: Any,
     post: xr.DataTree,
     *,
-    ci_prob: float = 0.89,
+    ci_prob: float = CI_PROB,
     holdout: Any = None,
     folds: int | None = None,
     certain: float = CERTAIN,
@@ -122,8 +123,8 @@ def em_vs_posterior(
     InputError
         ``gm`` is of another model, or an argument is not fit for use.
     """
-    check_mass(ci_prob)
-    check_mass(certain, "certain")
+    check_ci_prob(ci_prob)
+    check_ci_prob(certain, "certain")
     view = view_of(post)
     rows = training_rows(view)
     if folds is not None and not 2 <= folds <= len(rows.values):
@@ -188,7 +189,7 @@ def _parameters(em: Mixture, view: PosteriorView, ci_prob: float) -> pd.DataFram
     table = []
     for name, values in sampled.items():
         point, mean, sd = float(points[name]), float(values.mean()), float(values.std(ddof=1))
-        lb, ub = np.quantile(values, [0.5 * (1 - ci_prob), 0.5 * (1 + ci_prob)])
+        lb, ub = equal_tailed(values, ci_prob)
         # The weight of a lone component does not vary.
         fixed = sd <= 1e-12 * abs(mean)
         table.append(

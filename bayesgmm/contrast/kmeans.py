@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..clusters.memberships import summarise_rows
-from ..clusters.rows import check_mass, obs_index, training_rows
+from ..clusters.rows import obs_index, training_rows
 from ..data import InputError, Scaling, as_table
+from ..data.intervals import CI_PROB, check_ci_prob
 from ..em import fit_mixture
 from ..mixture import responsibilities
 from ..sampling.posterior import view_of
@@ -109,7 +110,7 @@ def kmeans_contrast(
     covariance_type: str = "full",
     *,
     open_below: float = 0.9,
-    ci_prob: float = 0.89,
+    ci_prob: float = CI_PROB,
     n_init: int = 20,
     random_seed: int = 0,
     sample_weight: Any = None,
@@ -147,8 +148,8 @@ def kmeans_contrast(
     import xarray as xr
     from sklearn.cluster import KMeans
 
-    check_mass(ci_prob)
-    check_mass(open_below, "open_below")
+    check_ci_prob(ci_prob)
+    check_ci_prob(open_below, "open_below")
     if isinstance(post, xr.DataTree):
         if sample_weight is not None:
             raise InputError("sample_weight is given with a posterior, which has its own; leave it out")

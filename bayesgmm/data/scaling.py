@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from bayesgmm.data.errors import InputError
+from bayesgmm.data.checks import checked_weight
 
 # The grid of `Scaling.rows`: 2^-30, or 2^-20 of the narrowest range of nine distinct values if that is finer.
 _GRID_ROWS, _GRID_DIGITS, _GRID_FINER, _GRID_COMPANY = 20_000, 30, 20, 8
@@ -63,10 +63,12 @@ class Scaling:
         1e-300, nor 1e300, nor a large offset costs digits that the data has.
         """
         values = np.asarray(values, dtype=np.float64)
-        if sample_weight is None:
+        weight = checked_weight(sample_weight, len(values))
+        if weight is None:
             share = np.full(len(values), 1.0 / len(values))
         else:
-            share = _shares(sample_weight, len(values))
+            share = weight / weight.max()
+            share /= share.sum()
             values, share = values[share > 0], share[share > 0]
 
         # Exact: only exponents change.
@@ -149,17 +151,3 @@ def _on_grid(column: np.ndarray) -> np.ndarray:
     width = (distinct[company:] - distinct[: len(distinct) - company]).min() if company else 1.0
     digits = max(_GRID_DIGITS, _GRID_FINER - int(np.floor(np.log2(width))))
     return np.ldexp(np.round(np.ldexp(column, digits)), -digits)
-
-
-def _shares(sample_weight: ArrayLike, n_obs: int) -> np.ndarray:
-    """Weights (N,) scaled to sum one."""
-    weight = np.asarray(sample_weight, dtype=np.float64)
-    if weight.shape != (n_obs,):
-        raise InputError(f"sample_weight has shape {weight.shape}; give one weight for each of the {n_obs} rows")
-    if not np.all(np.isfinite(weight)) or np.any(weight < 0):
-        row = int(np.flatnonzero(~(np.isfinite(weight) & (weight >= 0)))[0])
-        raise InputError(f"sample_weight of row {row} is {weight[row]:g}; weights must be finite and not negative")
-    if not weight.any():
-        raise InputError("sample_weight is zero for every row; give at least one row a positive weight")
-    weight = weight / weight.max()
-    return weight / weight.sum()

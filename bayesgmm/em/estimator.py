@@ -13,10 +13,11 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ..data import InputError, Scaling
+from ..data.checks import checked_weight
 from ..mixture import Mixture, log_density, responsibilities, single_threaded_blas, structure_named
 from . import criteria
 from .fit import fit_prepared
-from .prepare import Prepared, checked_weight, prepare_values
+from .prepare import Prepared, prepare_values
 from .result import EMFit
 from .search.starts import KINDS, Rows, make_starts
 from .standard_errors import StandardErrors, standard_errors

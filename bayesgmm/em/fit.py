@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..data import InputError
+from ..data.checks import check_components
 from ..mixture import Mixture, Structure, single_threaded_blas
 from .criteria import aic, bic, classification_terms, icl
 from .prepare import COLLINEAR, Prepared, collinear_columns, prepare
@@ -23,22 +24,6 @@ __all__ = ["fit_mixture", "fit_prepared", "standardised_start"]
 Array = NDArray[np.float64]
 
 _MOST_OPTIMA = 12
-
-
-def _check_size(prepared: Prepared, n_components: int) -> None:
-    """Refuse more components than rows.
-
-    Raises
-    ------
-    InputError
-    """
-    if isinstance(n_components, bool) or not isinstance(n_components, int | np.integer) or n_components < 1:
-        raise InputError(f"n_components={n_components!r} is not a positive whole number; give 1, 2, 3, ...")
-    n_rows = prepared.design.n_rows
-    if n_components > n_rows:
-        raise InputError(
-            f"n_components={n_components} is more than the {n_rows} rows (of positive weight); use fewer components"
-        )
 
 
 def fit_mixture(
@@ -122,7 +107,7 @@ def fit_prepared(
     With ``reorder=False`` the components keep the order in which they were started. ``standardised_starts`` are more starts, on
     the scale of the prepared rows.
     """
-    _check_size(prepared, n_components)
+    check_components(n_components, prepared.design.n_rows)
     starts = [*(standardised_start(mixture, prepared) for mixture in extra_starts), *standardised_starts]
     _check_options(n_starts, tol, max_iter, ridge, init, starts)
     collinear = collinear_columns(prepared) if ridge < COLLINEAR else ()

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..data import InputError, Scaling, as_table
+from ..data import Scaling, as_table
+from ..data.checks import checked_weight
 from ..mixture import Design, Structure, run_parallel, structure_named
 
 __all__ = [
-    "COLLINEAR", "Prepared", "checked_rows", "checked_weight", "collinear_columns", "prepare", "prepare_values", "scaling_of",
+    "COLLINEAR", "Prepared", "checked_rows", "collinear_columns", "prepare", "prepare_values", "scaling_of",
     "used_rows",
 ]  # fmt: skip
 
@@ -60,24 +61,6 @@ def _table(data: Any) -> tuple[Array, tuple[str, ...]]:
     if not data.size or not np.isfinite(data).all():
         as_table(data)  # raises the error that names the culprit
     return data, names
-
-
-def checked_weight(sample_weight: Any, n_rows: int) -> Array | None:
-    """Case weights (N,), finite and not negative, or None; one number stands for all rows."""
-    if sample_weight is None:
-        return None
-    weight = np.asarray(sample_weight, dtype=np.float64)
-    if weight.ndim == 0:
-        weight = np.full(n_rows, float(weight))
-    if weight.shape != (n_rows,):
-        raise InputError(f"sample_weight has shape {weight.shape}; give one weight for each of the {n_rows} rows")
-    wrong = ~(np.isfinite(weight) & (weight >= 0))
-    if wrong.any():
-        row = int(np.flatnonzero(wrong)[0])
-        raise InputError(f"sample_weight of row {row} is {weight[row]:g}; weights must be finite and not negative")
-    if not weight.any():
-        raise InputError("sample_weight is zero for every row; give at least one row a positive weight")
-    return weight
 
 
 def prepare(data: Any, structure: str | Structure, sample_weight: Any = None) -> Prepared:

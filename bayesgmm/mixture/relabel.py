@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ..mixture import Mixture, draw_responsibilities, responsibilities, run_parallel
 
-__all__ = ["Alignment", "align_labels"]
+__all__ = ["Alignment", "align_labels", "labels_by_pivot"]
 
 Array = NDArray[np.float64]
 _MAX_ROWS = 2000
@@ -103,6 +103,33 @@ def _ambiguity(cost: Array, order: NDArray[np.intp]) -> float:
     return float(np.mean(odds / (1.0 + odds)))
 
 
+def _some_rows(values: Array, most: int = _MAX_ROWS) -> Array:
+    """At most so many rows, evenly spaced."""
+    return values[np.linspace(0, len(values) - 1, min(len(values), most)).astype(int)]
+
+
+def labels_by_pivot(draws: Mixture, values: Array, pivot: Mixture) -> NDArray[np.intp]:
+    """The component of each of S draws that takes each of the pivot's labels (S, K).
+
+    One pass of Stephens' assignment with the pivot's responsibilities held fixed, on the same at most 2,000 rows
+    however many draws are asked about: each draw's labels are its own.
+
+    Parameters
+    ----------
+    draws, values, pivot
+        As for `align_labels`.
+    """
+    rows = _some_rows(values)
+    n_draws, k = draws.weights.shape
+    log_q = np.log(np.maximum(responsibilities(pivot, rows)[0], _SMALLEST))
+    step = max(1, _MAX_HELD // (k * len(rows)))
+    order = np.empty((n_draws, k), dtype=np.intp)
+    for first in range(0, n_draws, step):
+        part = slice(first, first + step)
+        order[part] = _assign(-(_held(draws[part], rows) @ log_q))
+    return order
+
+
 def align_labels(draws: Mixture, values: Array, pivot: Mixture, max_iter: int = 20) -> Alignment:
     """Align S draws to each other, starting from the labels of ``pivot``.
 
@@ -121,8 +148,7 @@ def align_labels(draws: Mixture, values: Array, pivot: Mixture, max_iter: int = 
     Stephens, M. (2000). Dealing with label switching in mixture models. JRSS B 62, 795-809.
     """
     n_draws, k = draws.weights.shape
-    size = min(len(values), _MAX_ROWS, max(1, _MAX_HELD // (n_draws * k)))
-    rows = values[np.linspace(0, len(values) - 1, size).astype(int)]
+    rows = _some_rows(values, min(_MAX_ROWS, max(1, _MAX_HELD // (n_draws * k))))
     q = responsibilities(pivot, rows)[0]
     held = _held(draws, rows)
     by_ecr = _ecr_order(held, q.argmax(1))

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ..em import EMFit
 from ..mixture import Mixture
 from .density import Density
+from .resampling import systematic
 
 __all__ = ["LaplaceDraws", "Mode", "find_mode", "sample_laplace", "starting_mixtures"]
 
@@ -154,10 +155,8 @@ def sample_laplace(density: Density, mode: Mode, n_draws: int, seed: int | np.ra
     log_weights, pareto_k = array_stats.psislw(-finite, axis=-1)
     weights = np.exp(log_weights - log_weights.max())
     weights /= weights.sum()
-    # Systematic resampling: the least repeated draws for given weights.
-    edges = np.cumsum(weights)
-    edges[-1] = 1.0
-    chosen = np.searchsorted(edges, (np.arange(n_draws) + rng.uniform()) / n_draws)
+    # Systematic resampling repeats the fewest draws for given weights.
+    chosen = systematic(log_weights, n_draws, rng)
     rng.shuffle(chosen)
     ess = min(1.0 / np.sum(weights**2), n_draws)
     return LaplaceDraws(proposals[chosen], float(pareto_k), float(ess))

@@ -9,7 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..data import InputError, Scaling, Table, as_table
+from ..data.checks import check_components, checked_weight
 from ..mixture import Design, Mixture, Structure, structure_named
+from ..mixture.key import ModelKey
 from .density import Density
 from .priors import Priors
 
@@ -66,24 +68,19 @@ class Problem:
         if not isinstance(priors, Priors):
             raise InputError(f"priors={priors!r}: give an instance of Priors, or None for the defaults")
         table = as_table(data)
-        weight = None if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
+        weight = checked_weight(sample_weight, table.n_obs)
         common = structure.common_scale
-        # Scaling.of checks the weights' length, sign and finiteness.
         scaling = Scaling.of(table.values, common=common, sample_weight=weight)
         if priors.units == "data":
             scaling = Scaling(scaling.location, np.ones(table.n_features))
         priors.mean_vectors(table.n_features)
-        if isinstance(n_components, bool) or not isinstance(n_components, int | np.integer) or n_components < 1:
-            raise InputError(f"n_components={n_components!r}: give a whole number, at least 1")
-        rows = table.n_obs if weight is None else int(np.count_nonzero(weight))
-        if n_components > rows:
-            raise InputError(f"n_components={n_components} is more than the {rows} rows of data: give {rows} or fewer")
+        check_components(n_components, table.n_obs if weight is None else int(np.count_nonzero(weight)))
         return cls(table, structure, int(n_components), priors, scaling, weight)
 
     @property
     def key(self) -> str:
         """Short name of the model, such as "2 full"."""
-        return f"{self.n_components} {self.structure.name}"
+        return str(ModelKey(self.n_components, self.structure.name))
 
     @property
     def own_priors(self) -> Priors:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..data.intervals import CI_PROB
+from ..mixture.key import ModelKey
 from .plots import checks, model, rows, svg
 from .plots.geometry import COVERAGE
 from .words import interval_words, model_words
@@ -83,7 +85,7 @@ def _of_models(f: Findings) -> Iterator[tuple[str, Callable[[Any], Any], str, st
 
 def _of_components(f: Findings) -> Iterator[tuple[str, Callable[[Any], Any], str, str, str]]:
     d = f.table.n_features
-    name = model_words(*_cell(f.headline))
+    name = model_words(*ModelKey.parse(f.headline))
     data = model.plot_pairs(f.posterior, memberships=f.memberships, backend="none")
     shown, fan = data["features"], len(data["posterior"].weights)
     selected = (
@@ -122,7 +124,7 @@ def _of_components(f: Findings) -> Iterator[tuple[str, Callable[[Any], Any], str
         "Posterior densities of the weights, means and standard deviations of each component, with intervals and EM's "
         "estimates. The numbers are in the tables of this section.",
         "Posterior densities of weights, means and standard deviations (kernel estimates, scaled to one height), with "
-        f"posterior mean and {100 * model.MASS:g}% equal-tailed interval below, and EM's estimate (cross)."
+        f"posterior mean and {100 * CI_PROB:g}% equal-tailed interval below, and EM's estimate (cross)."
         + (selected if d > 4 else ""),
     )
 
@@ -215,11 +217,6 @@ def _of_checks(f: Findings) -> Iterator[tuple[str, Callable[[Any], Any], str, st
         "Data and posterior predictive density",
         "Histograms of the data with the posterior predictive density, its band, and EM's density.",
         "Histogram of the data and its rug, posterior predictive density with the pointwise "
-        f"{100 * model.MASS:g}% equal-tailed band of the density, and the density at EM's estimate (dashed)."
+        f"{100 * CI_PROB:g}% equal-tailed band of the density, and the density at EM's estimate (dashed)."
         + (" Shown are the six columns in which the components lie furthest apart." if f.table.n_features > 6 else ""),
     )
-
-
-def _cell(key: str) -> tuple[int, str]:
-    k, name = key.split(" ", 1)
-    return int(k), name

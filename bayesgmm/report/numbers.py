@@ -64,14 +64,14 @@ def probability(value: Any) -> str:
     return f"{value:.2f}"
 
 
-def interval(lower: Any, upper: Any, places: int | None = 2) -> str:
+def interval(lb: Any, ub: Any, places: int | None = 2) -> str:
     """A pair of bounds."""
-    return f"{fixed(lower, places)} to {fixed(upper, places)}"
+    return f"{fixed(lb, places)} to {fixed(ub, places)}"
 
 
-def probability_interval(lower: Any, upper: Any) -> str:
+def probability_interval(lb: Any, ub: Any) -> str:
     """A pair of bounds of a probability; one of them where they read the same."""
-    first, last = probability(lower), probability(upper)
+    first, last = probability(lb), probability(ub)
     return first if first == last else f"{first} to {last}"
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
+from ..mixture.key import ModelKey
 from .figures import figures
 from .sections import found, judged
 from .words import answer, interval_words, model_words
@@ -46,13 +47,12 @@ def render_report(findings: Findings) -> str:
         they stand, and the page's own policy lets no other script run and no request leave.
     """
     script = _part("report.js")
-    k, structure = findings.headline.split(" ", 1)
     provenance = findings.provenance
     page = _environment().get_template("report.html.j2")
     return page.render(
         f=findings,
         answer=answer(findings),
-        model=model_words(int(k), structure),
+        model=model_words(*ModelKey.parse(findings.headline)),
         bic_model=model_words(*findings.grid.best_cell("bic")),
         figures=figures(findings),
         tables=_tables(findings),

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..data.intervals import CI_PROB
+from ..mixture.key import ModelKey
 from .numbers import count, probability, spelled
 from .plots.rows import OPEN_BELOW, open_rows
 
@@ -56,10 +58,9 @@ def model_words(n_components: int, covariance_type: str) -> str:
     return f"{count(n_components, 'component')} with {covariance_type} covariance"
 
 
-def interval_words(attrs: Any, default: float = 0.89) -> str:
+def interval_words(attrs: Any) -> str:
     """Mass and kind of the intervals that a result carries: "89% equal-tailed intervals"."""
-    mass = float(attrs.get("ci_prob", default))
-    return f"{100 * mass:g}% {attrs.get('interval', 'equal-tailed')} intervals"
+    return f"{100 * float(attrs.get('ci_prob', CI_PROB)):g}% {attrs.get('interval', 'equal-tailed')} intervals"
 
 
 def answer(findings: Findings) -> Answer:
@@ -79,13 +80,8 @@ def answer(findings: Findings) -> Answer:
     )
 
 
-def _split(key: str) -> tuple[int, str]:
-    k, name = key.split(" ", 1)
-    return int(k), name
-
-
 def _headline(findings: Findings, sound: bool) -> str:
-    k, name = _split(findings.headline)
+    k, name = ModelKey.parse(findings.headline)
     text = model_words(k, name)
     if not sound:
         return (
@@ -97,7 +93,7 @@ def _headline(findings: Findings, sound: bool) -> str:
         return (
             f"Not settled. {_capital(text)} {'are' if k > 1 else 'is'} best supported among the models whose samples "
             "can be "
-            f"trusted; {model_words(*_split(leader))} may be better, but the sample of that model is "
+            f"trusted; {model_words(*ModelKey.parse(leader))} may be better, but the sample of that model is "
             f"“{findings.diagnoses[leader].verdict}”."
         )
     p = _probability(findings)
@@ -133,7 +129,7 @@ def _sure(findings: Findings) -> tuple[str, ...]:
         sentences.append(f"{told}." if leader else f"{told}: {grade}.")
     if leader:
         sentences.append(
-            f"{_capital(model_words(*_split(leader)))} would have "
+            f"{_capital(model_words(*ModelKey.parse(leader)))} would have "
             f"{probability(findings.comparison.loc[leader, 'p_k'])}, a "
             "number that its sample does not support."
         )
@@ -141,7 +137,7 @@ def _sure(findings: Findings) -> tuple[str, ...]:
     if said:
         sentences.append(said)
     if findings.rivals:
-        names = [model_words(*_split(key)) for key in findings.rivals]
+        names = [model_words(*ModelKey.parse(key)) for key in findings.rivals]
         listed = names[0] if len(names) == 1 else ", ".join(names[:-1]) + " and " + names[-1]
         sentences.append(f"Not ruled out: {listed}.")
     elif not p <= _SURE:
@@ -172,7 +168,7 @@ def _rows(findings: Findings, n_open: int, sound: bool) -> str:
 def _em_alone(findings: Findings) -> tuple[str, ...]:
     sentences = []
     best = findings.grid.best_cell("bic")
-    headline = _split(findings.headline)
+    headline = ModelKey.parse(findings.headline)
     if best != headline:
         sentences.append(f"By BIC alone, EM would have reported {model_words(*best)}, not {model_words(*headline)}.")
     # The contrast's last sentence says it; those before it have their own section.
@@ -226,9 +222,9 @@ def _next_steps(findings: Findings, n_open: int, sound: bool) -> tuple[str, ...]
 def _missed(findings: Findings) -> list[str]:
     """Statistics of the data outside the intervals of the replicates, beyond what chance would put there."""
     table = findings.checks
-    out = table[(table["observed"] < table["lower"]) | (table["observed"] > table["upper"])]
+    out = table[(table["observed"] < table["lb"]) | (table["observed"] > table["ub"])]
     # A small distance between densities is no fault.
-    out = out[~((out.index.get_level_values(1) == "density") & (out["observed"] < out["lower"]))]
+    out = out[~((out.index.get_level_values(1) == "density") & (out["observed"] < out["lb"]))]
     allowed = 0.1 * len(table)
     return [f"the {statistic} of {feature}" for feature, statistic in out.index] if len(out) > allowed else []
 

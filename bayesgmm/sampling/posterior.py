@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..data import Scaling, Table
+from ..data import InputError, Scaling, Table
 from ..mixture import Mixture, draw_responsibilities, structure_named
 from ..posterior.coordinates import Coordinates
 from ..posterior.priors import InverseGammaScale, Priors
@@ -253,13 +253,13 @@ def view_of(post: xr.DataTree) -> PosteriorView:
 
     Raises
     ------
-    ValueError
+    InputError
         If it is not one: naming the group that is missing.
     """
     missing = [g for g in ("posterior", "observed_data", "constant_data") if g not in post.children]
     if missing or "covariance_type" not in post.attrs:
         what = f"has no group {missing[0]!r}" if missing else "has no attribute 'covariance_type'"
-        raise ValueError(f"the posterior given {what}: pass the result of bayesgmm.sample_posterior")
+        raise InputError(f"the posterior given {what}: pass the result of bayesgmm.sample_posterior")
     structure = structure_named(post.attrs["covariance_type"])
     p, constant, observed = (post[g].dataset for g in ("posterior", "constant_data", "observed_data"))
     chains, n_draws = p.sizes["chain"], p.sizes["draw"]

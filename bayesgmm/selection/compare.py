@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..checks.verdict import Diagnosis, diagnose
+from ..data import InputError
 from ..em.criteria import aic, bic, classification_terms, icl
 from ..mixture import log_density
 from ..progress import progress_display
@@ -93,7 +94,7 @@ def compare(
 
     Raises
     ------
-    ValueError
+    InputError
         If there is no model, the models are of different data, or ``prior_k`` gives a model no weight.
     """
     import pandas as pd
@@ -134,17 +135,17 @@ def compare(
 
 def _check_same_data(posts: Mapping[str, xr.DataTree]) -> None:
     if not posts:
-        raise ValueError("there is nothing to compare: give at least one sampled model, as {'2': post2, '3': post3}")
+        raise InputError("there is nothing to compare: give at least one sampled model, as {'2': post2, '3': post3}")
     prints = {name: post.attrs.get("data_fingerprint") for name, post in posts.items()}
     first = next(iter(prints))
     weights = {name: post["constant_data"].dataset.get("sample_weight") for name, post in posts.items()}
     for name, value in prints.items():
         if value != prints[first]:
-            raise ValueError(
+            raise InputError(
                 f"models {first!r} and {name!r} are of different data and cannot be compared: sample both on one table"
             )
         if not _same(weights[name], weights[first]):
-            raise ValueError(
+            raise InputError(
                 f"models {first!r} and {name!r} have different case weights and cannot be compared: sample both with one "
                 "sample_weight"
             )
@@ -238,7 +239,7 @@ def _prior(models: dict[str, _Model], prior_k: PriorOnK | None) -> Array:
     for k in counts:
         value = prior_k(k) if callable(prior_k) else prior_k.get(k, 0.0)
         if not value > 0:
-            raise ValueError(f"prior_k gives K={k} the weight {value!r}: give every K compared a positive weight")
+            raise InputError(f"prior_k gives K={k} the weight {value!r}: give every K compared a positive weight")
         weights.append(value / counts.count(k))
     prior = np.array(weights, dtype=float)
     return prior / prior.sum()

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, logsumexp
 
+from ..data import InputError
 from ..mixture import Mixture, log_density
 from .smc import smc_log_evidence
 from .target import Target, permuted
@@ -55,8 +56,6 @@ class LogEvidence:
         Monte Carlo standard error.
     method : str
         "bridge" or "smc".
-    symmetry : bool
-        Whether the K! symmetry was accounted for. Both methods do.
     estimates : tuple of float
         Of the single repeats.
     """
@@ -64,7 +63,6 @@ class LogEvidence:
     value: float
     se: float
     method: str
-    symmetry: bool
     estimates: tuple[float, ...]
 
     def __repr__(self) -> str:
@@ -108,13 +106,13 @@ def log_evidence(
 
     Raises
     ------
-    ValueError
+    InputError
         For another method, repeats below one, or a tree without unconstrained draws.
     """
     if method not in ("auto", "bridge", "smc"):
-        raise ValueError(f"method={method!r} is unknown: choose 'auto', 'bridge' or 'smc'")
+        raise InputError(f"method={method!r} is unknown: choose 'auto', 'bridge' or 'smc'")
     if repeats is not None and repeats < 1:
-        raise ValueError(f"repeats={repeats!r}: give a whole number, at least 1")
+        raise InputError(f"repeats={repeats!r}: give a whole number, at least 1")
     target, view = Target.of_tree(post)
     if method != "smc":
         found = _by_bridge(target, view, repeats or 1, random_seed)
@@ -138,11 +136,11 @@ def _by_bridge(target: Target, view: PosteriorView, rounds: int, random_seed: in
         finite = given[np.isfinite(given)]
         value = float(np.median(finite)) if finite.size else np.nan
         spread = float(np.ptp(finite)) if finite.size == n else np.inf
-        return LogEvidence(value, spread, "bridge", True, tuple(given.tolist()))
+        return LogEvidence(value, spread, "bridge", tuple(given.tolist()))
     spread = float(values.std(ddof=1)) if n > 1 else 0.0
     # The larger of what the repeats show and what the draws lead one to expect.
     se = float(np.sqrt(max(spread**2, expected**2) / min(n, max(view.n_chains, 2))))
-    return LogEvidence(float(given.mean()), se, "bridge", True, tuple(given.tolist()))
+    return LogEvidence(float(given.mean()), se, "bridge", tuple(given.tolist()))
 
 
 def smc_summary(values: Array) -> LogEvidence:
@@ -150,7 +148,7 @@ def smc_summary(values: Array) -> LogEvidence:
     value = float(logsumexp(values) - np.log(len(values)))
     relative = np.exp(values - value)
     se = float(relative.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else np.nan
-    return LogEvidence(value, se, "smc", True, tuple(values.tolist()))
+    return LogEvidence(value, se, "smc", tuple(values.tolist()))
 
 
 def bridge(target: Target, points: Array, pivot: Mixture, rounds: int = 1, random_seed: int = 0) -> tuple[Array, float]:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from scipy.special import logsumexp
 
 from ..posterior.density import Density
+from ..posterior.resampling import systematic
 from ..sampling.predictive import prior_draws
 from .smc_moves import move_components
 from .target import Target
@@ -81,7 +82,7 @@ def anneal(target: Target, points: Array, start: Array, stop: Array, move: Move,
         log_weights = step * slope
         log_ratio += float(logsumexp(log_weights) - np.log(len(points)))
         position = 1.0 if step >= 1.0 - position else position + step
-        points = points[_resampled(log_weights, rng)]
+        points = points[systematic(log_weights, len(points), rng)]
         acceptance = move(target.weighted(start + position * (stop - start)), points, rng)
         n_steps += 1
     return Annealed(points, log_ratio, n_steps, acceptance)
@@ -101,13 +102,6 @@ def _step_size(slope: Array, most: float) -> float:
         middle = 0.5 * (low + high)
         low, high = (middle, high) if effective(middle) >= _KEPT else (low, middle)
     return max(low, most * 1e-12)
-
-
-def _resampled(log_weights: Array, rng: np.random.Generator) -> NDArray[np.intp]:
-    """Systematic resampling: each particle as often as its weight says, to within one."""
-    edges = np.cumsum(np.exp(log_weights - logsumexp(log_weights)))
-    edges[-1] = 1.0
-    return np.searchsorted(edges, (np.arange(len(edges)) + rng.uniform()) / len(edges))
 
 
 def smc_log_evidence(

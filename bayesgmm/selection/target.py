@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from ..data import InputError
 from ..mixture import Design, Mixture
-from ..mixture.relabel import align_labels
+from ..mixture.relabel import labels_by_pivot
 from ..posterior.coordinates import Coordinates
 from ..posterior.density import Density
 from ..posterior.priors import Priors
@@ -59,13 +60,13 @@ class Target:
 
         Raises
         ------
-        ValueError
+        InputError
             If the tree holds no unconstrained draws.
         """
         view = view_of(post)
         target = cls.of(view, priors_of(post))
         if view.unconstrained.shape[1] != target.coordinates.size:
-            raise ValueError(
+            raise InputError(
                 f"the posterior given holds {view.unconstrained.shape[1]} unconstrained coordinates and its model has "
                 f"{target.coordinates.size}: the group 'unconstrained_posterior' is missing or from another model; "
                 "sample it anew with bayesgmm.sample_posterior"
@@ -102,10 +103,10 @@ class Target:
     def labels(self, points: Array, pivot: Mixture) -> NDArray[np.intp]:
         """For each point (S, P), the component that takes each of the pivot's labels (S, K).
 
-        One pass of Stephens' assignment with the pivot's responsibilities held fixed, so that the answer for a point
-        depends on nothing but the point: the points that keep their labels are one of K! congruent regions.
+        The answer for a point depends on nothing but the point: the points that keep their labels are one of K!
+        congruent regions.
         """
-        return align_labels(self.mixtures(points), self.values, pivot.rounded(), max_iter=1).order
+        return labels_by_pivot(self.mixtures(points), self.values, pivot.rounded())
 
 
 def permuted(coordinates: Coordinates, points: Array, order: NDArray[np.intp]) -> Array:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from bayesgmm.checks.predictive_checks import kurtosis, largest_gap, predictive_checks, skewness
+from bayesgmm.data import InputError
 from bayesgmm.sampling.sample import sample_posterior
 
 
@@ -27,7 +28,7 @@ def test_right_model_passes():
     assert list(table.index.names) == ["feature", "statistic"]
     assert len(table) == 10
     assert table["p_value"].between(0.005, 0.995).all()
-    assert (table["lower"] <= table["upper"]).all()
+    assert (table["lb"] <= table["ub"]).all()
 
 
 def test_one_component_fails_on_two_groups():
@@ -45,5 +46,17 @@ def test_same_seed_same_numbers_and_wrong_arguments():
     post = sampled(np.random.default_rng(2).normal(size=(50, 1)), 1)
     first, again = (predictive_checks(post, n_replicates=50, random_seed=3) for _ in range(2))
     assert first.equals(again)
-    with pytest.raises(ValueError, match="n_replicates=3"):
+    with pytest.raises(InputError, match="n_replicates=3"):
         predictive_checks(post, n_replicates=3)
+
+
+def test_the_mass_of_intervals_is_ci_prob():
+    """The ends are the quantiles (1 -+ ci_prob) / 2 of the replicates, so a wider interval holds a narrower one."""
+    post = sample_posterior(np.random.default_rng(2).normal(size=(40, 1)), 1, draws=100, chains=2, progressbar=False)
+    wide, narrow = (predictive_checks(post, ci_prob=p, n_replicates=50) for p in (0.9, 0.5))
+    assert (wide["lb"] < narrow["lb"]).all()
+    assert (wide["ub"] > narrow["ub"]).all()
+    assert (wide.attrs["ci_prob"], wide.attrs["interval"]) == (0.9, "equal-tailed")
+    assert predictive_checks(post, mass=0.5, n_replicates=50).equals(narrow)
+    with pytest.raises(InputError, match=r"ci_prob=1\.5 is not the mass of an interval"):
+        predictive_checks(post, ci_prob=1.5)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from bayesgmm.checks.verdict import VERDICTS, diagnose, label_free
+from bayesgmm.data import InputError
 from bayesgmm.sampling.posterior import view_of
 from bayesgmm.selection.separate_modes import separate_modes
 from bayesgmm.selection.target import Target, permuted
@@ -104,7 +105,7 @@ def test_one_component_one_chain_and_one_column(structure):
 
 
 def test_what_is_no_posterior_is_refused(good):
-    with pytest.raises(ValueError, match="8, better 1000"):
+    with pytest.raises(InputError, match="8, better 1000"):
         diagnose(sampled(TWO, 1, draws=5))
-    with pytest.raises(ValueError, match="observed_data"):
+    with pytest.raises(InputError, match="observed_data"):
         diagnose(good.drop_nodes("observed_data"))

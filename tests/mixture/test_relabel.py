@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bayesgmm.mixture import Mixture
-from bayesgmm.mixture.relabel import align_labels
+from bayesgmm.mixture.relabel import align_labels, labels_by_pivot
 
 
 def separated(k: int = 3, n_draws: int = 200, n_rows: int = 150, spread: float = 6.0, seed: int = 0):
@@ -66,3 +66,20 @@ def test_each_assignment_is_the_best_of_all_permutations() -> None:
 def test_identical_components_are_ambiguous() -> None:
     draws, values, pivot = separated(2, spread=0.0)
     assert align_labels(draws, values, pivot).ambiguity > 0.2
+
+
+def test_labels_of_a_draw_do_not_depend_on_the_draws_beside_it(monkeypatch) -> None:
+    """The evidence needs K! congruent regions of points: a point's labels are a function of the point.
+
+    Components so close that which rows are looked at decides, and room for the responsibilities of a few draws only.
+    """
+    monkeypatch.setattr("bayesgmm.mixture.relabel._MAX_HELD", 3 * 2 * 400)
+    draws, values, pivot = separated(2, n_draws=60, n_rows=400, spread=0.1)
+    together = labels_by_pivot(draws, values, pivot)
+    alone = np.concatenate([labels_by_pivot(draws[s : s + 1], values, pivot) for s in range(60)])
+    np.testing.assert_array_equal(together, alone)
+    assert 5 < (together[:, 0] == 1).sum() < 55  # close indeed
+    by_hand = align_labels(draws[:1], values, pivot, max_iter=1).order
+    np.testing.assert_array_equal(together[:1], by_hand)
+    # What the evidence took before: one alignment of all, on as many rows as there is room for.
+    assert (align_labels(draws, values, pivot, max_iter=1).order != alone).any()

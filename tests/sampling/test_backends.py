@@ -9,6 +9,7 @@ import numpy as np
 import pymc as pm
 import pytest
 
+from bayesgmm.data import InputError
 from bayesgmm.posterior.pymc_model import build_model
 from bayesgmm.posterior.target import Problem
 from bayesgmm.sampling.samplers import backends
@@ -124,5 +125,5 @@ def test_missing_numpyro_is_named(two, monkeypatch):
 
 def test_starts_must_match_the_chains(two):
     _, density, model, start = two
-    with pytest.raises(ValueError, match="3 chains need"):
+    with pytest.raises(InputError, match="3 chains need"):
         sample_with_pymc(model, density.coordinates, start, settings(chains=3), SEED)

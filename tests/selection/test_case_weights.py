@@ -58,7 +58,7 @@ def test_predictive_checks_round_weights_with_fractions(weighted):
 def test_predictive_checks_need_two_rows(weighted):
     rows, _ = weighted
     post = bg.sample_posterior(rows, 1, sample_weight=np.full(len(rows), 0.01), **SETTINGS)
-    with pytest.raises(ValueError, match=r"sum to 1\.2 leave no two rows"):
+    with pytest.raises(bg.InputError, match=r"sum to 1\.2 leave no two rows"):
         bg.predictive_checks(post)
 
 
@@ -98,5 +98,5 @@ def test_refitted_rows_of_any_weight_agree_with_importance_sampling(monkeypatch)
 def test_models_of_different_weights_are_refused(posts, weighted):
     rows, weight = weighted
     other = bg.sample_posterior(rows, 2, sample_weight=weight + 1.0, **SETTINGS)
-    with pytest.raises(ValueError, match="different case weights"):
+    with pytest.raises(bg.InputError, match="different case weights"):
         bg.compare({"2": posts[0], "2 again": other})

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy.special import logsumexp
 
-from bayesgmm.data import Scaling
+from bayesgmm.data import InputError, Scaling
 from bayesgmm.em import fit_grid
 from bayesgmm.mixture import Mixture
 from bayesgmm.posterior.modes import find_mode
@@ -123,7 +123,7 @@ def test_prior_on_k_enters_by_bayes_rule(posts, table):
     expected = np.exp(mass - np.logaddexp.reduce(mass))
     np.testing.assert_allclose(again["p_k"].loc[table.index], expected, rtol=1e-6)
     assert "1 full: 0.9" in again.attrs["prior"]
-    with pytest.raises(ValueError, match="prior_k gives K=2"):
+    with pytest.raises(InputError, match="prior_k gives K=2"):
         compare(posts, prior_k={1: 1.0}, evidence=False, refit=False)
 
 
@@ -169,9 +169,9 @@ def test_one_model_under_two_names_is_counted_once(posts):
 
 
 def test_different_data_are_refused(posts):
-    with pytest.raises(ValueError, match="different data"):
+    with pytest.raises(InputError, match="different data"):
         compare({"a": posts["1 full"], "b": sampled(rows(9), 1)})
-    with pytest.raises(ValueError, match="nothing to compare"):
+    with pytest.raises(InputError, match="nothing to compare"):
         compare({})
 
 

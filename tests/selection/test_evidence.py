@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from scipy.special import logsumexp
 
+from bayesgmm.data import InputError
 from bayesgmm.data.datasets import load_dataset
 from bayesgmm.mixture import Design, structure_named
 from bayesgmm.posterior.density import Density
@@ -58,7 +59,6 @@ def test_labels_are_counted_where_components_overlap(structure):
     exact, se = prior_mean_of_the_likelihood(post)
     found = log_evidence(post)
     assert found.method == "bridge"
-    assert found.symmetry
     assert abs(found.value - exact) < 4 * np.hypot(se, found.se) + 0.02
 
 
@@ -103,13 +103,13 @@ def test_one_chain_is_split():
 
 def test_wrong_arguments_are_named():
     post = sampled(np.random.default_rng(7).normal(size=(30, 1)), 1, draws=50)
-    with pytest.raises(ValueError, match="method='laplace' is unknown"):
+    with pytest.raises(InputError, match="method='laplace' is unknown"):
         log_evidence(post, method="laplace")
-    with pytest.raises(ValueError, match="repeats=0"):
+    with pytest.raises(InputError, match="repeats=0"):
         log_evidence(post, repeats=0)
     bare = post.copy()
     del bare["unconstrained_posterior"]
-    with pytest.raises(ValueError, match="unconstrained_posterior"):
+    with pytest.raises(InputError, match="unconstrained_posterior"):
         log_evidence(bare)
 
 

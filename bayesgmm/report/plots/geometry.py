@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
-from ...mixture import Mixture, draw_responsibilities, structure_named
+from ...mixture import Mixture, draw_responsibilities
 from ...sampling.posterior import PosteriorView
 
 __all__ = [
@@ -16,7 +14,6 @@ __all__ = [
     "cluster_probabilities",
     "directions",
     "ellipses",
-    "em_mixture",
     "marginal_densities",
     "thinned",
     "top_features",
@@ -33,29 +30,6 @@ def thinned(draws: Mixture, most: int) -> Mixture:
     """At most so many draws, evenly spaced."""
     total = len(draws.weights)
     return draws if total <= most else draws[np.linspace(0, total - 1, most).round().astype(int)]
-
-
-def em_mixture(gm: Any, view: PosteriorView) -> Mixture:
-    """The EM estimate: of a fitted `GaussianMixture` (scikit-learn's too), an `EMFit` or a `Mixture`.
-
-    None stands for the one that the posterior keeps.
-
-    Raises
-    ------
-    TypeError
-        For anything else.
-    """
-    if gm is None:
-        return view.em
-    if isinstance(gm, Mixture):
-        return gm
-    found = getattr(getattr(gm, "result_", gm), "mixture", None)
-    if isinstance(found, Mixture):
-        return found
-    if hasattr(gm, "weights_") and hasattr(gm, "covariance_type"):
-        structure = structure_named(gm.covariance_type)
-        return Mixture(structure, gm.weights_, gm.means_, np.asarray(gm.covariances_))
-    raise TypeError(f"{type(gm).__name__} is no EM estimate: pass a fitted GaussianMixture")
 
 
 def average_mixture(draws: Mixture) -> Mixture:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from ...contrast.matching import em_mixture
+from ...data.intervals import equal_tailed
 from ...mixture import Mixture
 from ...sampling.posterior import PosteriorView, view_of
 from . import geometry
@@ -15,14 +17,11 @@ from .style import DENSE, EM_STYLE, INK, MUTED, canvas, cluster_style, figure_st
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["MASS", "plot_marginals", "plot_pairs", "plot_predictive"]
+__all__ = ["plot_marginals", "plot_pairs", "plot_predictive"]
 
 Array = NDArray[np.float64]
 Backend = Literal["matplotlib", "none"]
 
-# Mass of the intervals that the plots compute themselves: ArviZ's default.
-MASS = 0.89
-_TAILS = ((1 - MASS) / 2, (1 + MASS) / 2)
 # Ellipses in a fan, over all components: enough to see the spread, few enough for a small page.
 _FAN = 120
 _GRID = 121
@@ -68,7 +67,7 @@ def plot_pairs(
         "values": view.values[:, features],
         "assignment": _assignment(view, memberships),
         "posterior": geometry.thinned(view.draws, min(40, max(10, _FAN // view.n_components))),
-        "em": geometry.em_mixture(gm, view),
+        "em": em_mixture(gm, view),
     }
     if backend == "none":
         return data
@@ -220,16 +219,16 @@ def plot_predictive(
     import pandas as pd
 
     view = view_of(post)
-    em = geometry.em_mixture(gm, view)
+    em = em_mixture(gm, view)
     features = geometry.top_features(geometry.average_mixture(view.draws), max_features)
     draws = geometry.thinned(view.draws, 400)
     frames = {}
     for j in features:
         at = _span(view.values[:, j])
         density = geometry.marginal_densities(draws, j, at).sum(1)
-        lower, upper = np.quantile(density, _TAILS, axis=0)
+        lb, ub = equal_tailed(density)
         frames[j] = pd.DataFrame(
-            {"feature": view.columns[j], "x": at, "mean": density.mean(0), "lb": lower, "ub": upper,
+            {"feature": view.columns[j], "x": at, "mean": density.mean(0), "lb": lb, "ub": ub,
              "em": geometry.marginal_densities(em, j, at).sum(0)}
         )  # fmt: skip
     if backend == "none":
@@ -293,15 +292,15 @@ def plot_marginals(
     import pandas as pd
 
     view = view_of(post)
-    em = geometry.em_mixture(gm, view)
+    em = em_mixture(gm, view)
     features = geometry.top_features(geometry.average_mixture(view.draws), max_features)
     panels = _quantities(view.draws, view.columns, features)
     estimates = _quantities(em[None], view.columns, features)
     rows = []
     for name, values in panels.items():
-        lower, upper = np.quantile(values, _TAILS, axis=0)
+        lb, ub = equal_tailed(values)
         rows += [
-            {"quantity": name, "cluster": k, "mean": values[:, k].mean(), "lb": lower[k], "ub": upper[k],
+            {"quantity": name, "cluster": k, "mean": values[:, k].mean(), "lb": lb[k], "ub": ub[k],
              "em": estimates[name][0, k] if k < em.n_components else np.nan}
             for k in range(view.n_components)
         ]  # fmt: skip

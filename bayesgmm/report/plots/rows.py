@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from ...data.intervals import CI_PROB, equal_tailed
 from ...mixture import draw_responsibilities
 from ...sampling.posterior import PosteriorView, view_of
 from . import geometry
@@ -96,11 +97,10 @@ def _probability_curves(ax: Any, memberships: xr.Dataset, view: PosteriorView) -
     low, high = x.min(), x.max()
     at = np.linspace(low - 0.04 * (high - low), high + 0.04 * (high - low), 240)
     (block,) = draw_responsibilities(geometry.thinned(view.draws, 1000), at[:, None], max_bytes=2**40)
-    mass = float(memberships.attrs.get("ci_prob", 0.89))
-    lower, upper = np.quantile(block.responsibilities, [(1 - mass) / 2, (1 + mass) / 2], axis=0)
+    lb, ub = equal_tailed(block.responsibilities, float(memberships.attrs.get("ci_prob", CI_PROB)))
     for k, cluster in enumerate(memberships["cluster"].values):
         style = cluster_style(k)
-        ax.fill_between(at, lower[k], upper[k], color=style["color"], alpha=0.18, linewidth=0)
+        ax.fill_between(at, lb[k], ub[k], color=style["color"], alpha=0.18, linewidth=0)
         ax.plot(at, block.responsibilities[:, k].mean(0), color=style["color"], linestyle=style["linestyle"])
         rows = memberships["assignment"].values == cluster
         ax.plot(
@@ -168,11 +168,11 @@ def plot_uncertain_rows(
     clusters = list(part["cluster"].values)
     probability = part["probability"].transpose("obs_id", "cluster").values
     shown = np.sort(np.argsort(-probability, axis=1, kind="stable")[:, :3], axis=1)
-    lower, upper = (part[f"probability_{end}"].transpose("obs_id", "cluster").values for end in ("lb", "ub"))
+    lb, ub = (part[f"probability_{end}"].transpose("obs_id", "cluster").values for end in ("lb", "ub"))
     frame = pd.DataFrame(
         [
-            {"obs_id": label, "cluster": clusters[k], "probability": probability[i, k], "lb": lower[i, k],
-             "ub": upper[i, k]}
+            {"obs_id": label, "cluster": clusters[k], "probability": probability[i, k], "lb": lb[i, k],
+             "ub": ub[i, k]}
             for i, label in enumerate(part["obs_id"].values)
             for k in shown[i]
         ],

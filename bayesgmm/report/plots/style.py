@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...data import InputError
+
 __all__ = ["DENSE", "EM_STYLE", "GRID", "INK", "MUTED", "PALETTE", "canvas", "cluster_style", "figure_style", "plain"]
 
 INK = "#1c1b1a"
@@ -105,7 +107,7 @@ def canvas(axes: Any, rows: int, columns: int, size: tuple[float, float], **opti
 
     Raises
     ------
-    ValueError
+    InputError
         The axes given are too few.
     """
     from matplotlib.figure import Figure
@@ -119,7 +121,7 @@ def canvas(axes: Any, rows: int, columns: int, size: tuple[float, float], **opti
         return np.asarray(axes.subplots(rows, columns, squeeze=False, **options))
     given = np.asarray(axes, dtype=object).ravel()
     if given.size < rows * columns:
-        raise ValueError(f"this plot has {rows * columns} panels, and {given.size} axes were given")
+        raise InputError(f"this plot has {rows * columns} panels, and {given.size} axes were given")
     return given[: rows * columns].reshape(rows, columns)
 
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from ...data.intervals import CI_PROB, equal_tailed
 from ...sampling.posterior import view_of
 from ..numbers import decimals, fixed, interval, probability, probability_interval
-from ..plots.model import MASS
 from ..plots.rows import OPEN_BELOW, by_uncertainty, open_rows
 from ..tables import Cell, Column, TableView, frame_table
 from ..words import interval_words
@@ -104,7 +104,7 @@ def components(findings: Findings) -> list[TableView]:
     """Weights; means and standard deviations; correlations: EM beside the posterior, in the data's units."""
     view = view_of(findings.posterior)
     draws, em = view.draws, view.em
-    said = f"Posterior mean and {100 * MASS:g}% equal-tailed interval"
+    said = f"Posterior mean and {100 * CI_PROB:g}% equal-tailed interval"
     assigned = findings.memberships["assignment"].values
     weights = TableView.of(
         "weights-table",
@@ -142,8 +142,8 @@ def places_of(values: Array) -> int | None:
 
 
 def estimate(values: Array, places: int | None) -> Cell:
-    lower, upper = np.quantile(values, [(1 - MASS) / 2, (1 + MASS) / 2])
-    return Cell(fixed(values.mean(), places), interval(lower, upper, places), sort=float(values.mean()))
+    lb, ub = equal_tailed(values)
+    return Cell(fixed(values.mean(), places), interval(lb, ub, places), sort=float(values.mean()))
 
 
 def _correlations(draws: Mixture, em: Mixture, columns: tuple[str, ...], said: str) -> TableView:
@@ -188,7 +188,7 @@ def row_table(findings: Findings) -> TableView:
         chosen = chosen[:SHOWN_ROWS]
         note = f"The {SHOWN_ROWS} most uncertain of {n} rows; memberships.csv has all."
     part = members.isel(obs_id=chosen)
-    mean, lower, upper = (
+    mean, lb, ub = (
         part[name].transpose("obs_id", "cluster").values for name in ("probability", "probability_lb", "probability_ub")
     )
     is_open = set(open_rows(members).tolist())
@@ -200,7 +200,7 @@ def row_table(findings: Findings) -> TableView:
             str(labels[i]),
             Cell(str(assignment[i]), "open" if position in is_open else ""),
             *(Cell(probability(m), probability_interval(lo, hi), sort=round(float(m), 6))
-              for m, lo, hi in zip(mean[i], lower[i], upper[i], strict=True)),
+              for m, lo, hi in zip(mean[i], lb[i], ub[i], strict=True)),
             Cell(fixed(entropy[i], 3), sort=round(float(entropy[i]), 6)),
             Cell(fixed(share[i], 3), sort=round(float(share[i]), 6)),
         )

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...data.intervals import CI_PROB
 from ...sampling.posterior import view_of
 from ..numbers import decimals, fixed, interval, p_value, probability, probability_interval, significant
-from ..plots.model import MASS
 from ..tables import Cell, Column, TableView
+from ..words import interval_words
 from .found import estimate, places_of
 
 if TYPE_CHECKING:
@@ -135,7 +136,7 @@ def kmeans_centres(findings: Findings) -> TableView:
         "Where the three put the groups, and how wide they make them, in the units of the data. k-means has one radius "
         "per "
         "cluster for all standardised columns. Posterior mean with its "
-        f"{100 * MASS:g}% equal-tailed interval.",
+        f"{100 * CI_PROB:g}% equal-tailed interval.",
         (Column.text("Column"), Column("Cluster"), Column("Centre, k-means"), Column("Mean, EM"),
          Column("Mean, posterior"), Column("Radius, k-means"), Column("SD, EM"), Column("SD, posterior")),
         rows,
@@ -220,24 +221,23 @@ def label_free_table(findings: Findings) -> TableView:
 def checks(findings: Findings) -> TableView:
     """Posterior predictive checks."""
     table = findings.checks
-    interval_said = table.attrs.get("interval", "equal-tailed")
     rows, marked = [], set()
     for i, ((feature, statistic), row) in enumerate(table.iterrows()):
-        if not row["lower"] <= row["observed"] <= row["upper"]:
+        if not row["lb"] <= row["observed"] <= row["ub"]:
             marked.add(i)
         rows.append(
             (
                 str(feature),
                 str(statistic),
                 Cell(significant(row["observed"]), sort=float(row["observed"])),
-                Cell(significant(row["replicated"]), f"{significant(row['lower'])} to {significant(row['upper'])}"),
+                Cell(significant(row["replicated"]), f"{significant(row['lb'])} to {significant(row['ub'])}"),
                 p_value(row["p_value"]),
             )
         )
     return TableView.of(
         "checks-table",
         "Posterior predictive checks of the headline model: statistics of each column, and their mean and "
-        f"{interval_said} interval over {table.attrs.get('n_replicates', 'the')} replicated data sets; p is the share "
+        f"{interval_words(table.attrs)} over {table.attrs.get('n_replicates', 'the')} replicated data sets; p is the share "
         "of "
         "replicates with at least the observed value. Statistics outside the interval are marked. For the density "
         "(distance "

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...data import InputError
 from ...posterior.coordinates import Coordinates
 from ...posterior.pymc_model import from_value_variables, to_value_variables
 from ..draws import Draws
@@ -144,7 +145,7 @@ def _stats(tree: Any) -> dict[str, NDArray]:
 def _starts(model: pm.Model, coordinates: Coordinates, start: Array, chains: int) -> list[dict[str, Any]]:
     """Initial values of each chain, by value variable."""
     if np.shape(start) != (chains, coordinates.size):
-        raise ValueError(f"start has shape {np.shape(start)}; {chains} chains need {(chains, coordinates.size)}")
+        raise InputError(f"start has shape {np.shape(start)}; {chains} chains need {(chains, coordinates.size)}")
     return [to_value_variables(model, coordinates, point) for point in start]
 
 
