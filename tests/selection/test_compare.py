@@ -103,6 +103,28 @@ def test_psis_of_constant_and_heavy_rows():
     assert k[1] < 0.7 < k[2]
 
 
+@pytest.mark.parametrize("reff", [1.0, 0.3])
+def test_psis_agrees_with_arviz(reff):
+    """Two routes: smoothed weights by `arviz_stats`, row by row, and elpd = log sum(w p(y_i | draw)), w summing to one.
+
+    The rows: light and heavy tails, a row all draws of which come twice (the tail's edge is a tie), and one that all draws
+    agree on, which importance sampling leaves as it is.
+    """
+    from arviz_stats.base import array_stats
+
+    rng = np.random.default_rng(3)
+    spread = np.array([0.1, 0.5, 1.0, 2.0, 4.0, 1.0])
+    log_likelihood = -0.5 * (rng.normal(size=(1000, 6)) * spread) ** 2
+    log_likelihood[500:, 5] = log_likelihood[:500, 5]
+    log_weights, k = array_stats.psislw(log_likelihood, r_eff=reff, axis=0)
+    expected = logsumexp(log_weights + log_likelihood.T, axis=1)
+    elpd, lppd, shape = psis_loo(log_likelihood, reff)
+    np.testing.assert_allclose(shape, k, rtol=1e-9)
+    np.testing.assert_allclose(elpd, expected, rtol=1e-9)
+    np.testing.assert_allclose(lppd, logsumexp(log_likelihood, axis=0) - np.log(1000), rtol=1e-12)
+    assert psis_loo(np.full((1000, 1), -2.0))[0] == pytest.approx(-2.0)
+
+
 def test_stacking_survives_densities_that_underflow():
     """Rows a thousand nats down have the same weights as the same rows at zero; and the weights maximise."""
     rng = np.random.default_rng(1)
