@@ -218,6 +218,7 @@ def analyze(
     command: str | None = None,
     folder: str | Path | None = None,
     fresh: bool = False,
+    missing: str = "error",
 ) -> Analysis:
     """Everything, in order: EM over a grid, posteriors, verdicts, comparison, memberships, EM against posterior.
 
@@ -242,6 +243,8 @@ def analyze(
         of sampling it again; ``provenance["reused"]`` names those. `Analysis.save` into ``folder`` finishes the matter.
     fresh : bool
         Whether to sample everything anew, whatever is in ``folder``.
+    missing : {"error", "drop"}
+        What becomes of rows with a missing value: refused, or left out.
 
     Returns
     -------
@@ -255,7 +258,7 @@ def analyze(
         After an interrupt: there is no analysis of half the draws. Models that were done are in ``folder``.
     """
     begun = time.perf_counter()
-    table = as_table(data, columns=columns)
+    table = as_table(data, columns=columns, missing=missing)
     priors = Priors() if priors is None else priors
     ks = sorted({int(k) for k in n_components})
     names = list(dict.fromkeys(covariance_types))
@@ -280,6 +283,10 @@ def analyze(
         "command": command,
     }
     provenance = provenance_of(table, settings, priors, time.perf_counter() - begun)
+    if table.account is not None:
+        provenance["read"] = {
+            "rows": table.account.rows_read, "decided": list(table.account.sentences), "missing": missing
+        }  # fmt: skip
     provenance |= {"sampled_because": why, "reused": list(reused)}
     return concluded(table, grid, posteriors, comparison, diagnoses, why, provenance, random_seed)
 

@@ -114,6 +114,7 @@ def kmeans_contrast(
     n_init: int = 20,
     random_seed: int = 0,
     sample_weight: Any = None,
+    missing: str = "error",
 ) -> KMeansContrast:
     """Run k-means on the same standardised data with the same K, and compare.
 
@@ -134,6 +135,8 @@ def kmeans_contrast(
     random_seed : int
     sample_weight : (N,), optional
         Case weights of data; a posterior brings its own. Weight 0 is a row left out, weight 2 a row given twice.
+    missing : {"error", "drop"}
+        What becomes of rows of data with a missing value: refused, or left out.
 
     Returns
     -------
@@ -155,7 +158,7 @@ def kmeans_contrast(
             raise InputError("sample_weight is given with a posterior, which has its own; leave it out")
         soft = _from_posterior(post, n_components, ci_prob)
     else:
-        soft = _from_data(post, n_components, covariance_type, random_seed, sample_weight)
+        soft = _from_data(post, n_components, covariance_type, random_seed, sample_weight, missing)
     k = soft.probability.shape[1]
     fit = KMeans(k, n_init=n_init, random_state=random_seed).fit(soft.values, sample_weight=soft.weight)
     order = best_labels(np.eye(k)[fit.labels_] * soft.weight[:, None], soft.probability)
@@ -216,10 +219,13 @@ def _from_posterior(post: xr.DataTree, n_components: int | None, ci_prob: float)
     )
 
 
-def _from_data(data: Any, n_components: int | None, covariance_type: str, seed: int, weight: Any) -> _Soft:
+def _from_data(
+    data: Any, n_components: int | None, covariance_type: str, seed: int, weight: Any, missing: str
+) -> _Soft:
     if n_components is None:
         raise InputError("n_components is missing; say into how many clusters to divide the data")
-    table = as_table(data)
+    table = as_table(data, missing=missing)
+    weight = table.of_kept(weight)
     fit = fit_mixture(table, n_components, covariance_type, random_state=seed, sample_weight=weight)
     weight = np.ones(table.n_obs) if weight is None else np.asarray(weight, dtype=np.float64)
     values = fit.scaling.standardise(table.values)

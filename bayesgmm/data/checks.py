@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import InputError
+from .frames import unmasked
 
 __all__ = ["check_components", "checked_weight"]
 
@@ -21,7 +22,7 @@ def checked_weight(sample_weight: Any, n_rows: int) -> NDArray[np.float64] | Non
     """
     if sample_weight is None:
         return None
-    weight = np.asarray(sample_weight, dtype=np.float64)
+    weight = unmasked(sample_weight)
     if weight.ndim == 0:
         weight = np.full(n_rows, float(weight))
     if weight.shape != (n_rows,):

@@ -27,6 +27,7 @@ __all__ = [
     "requested",
     "row_labels",
     "unique_names",
+    "unmasked",
 ]
 
 
@@ -73,7 +74,7 @@ def _from_array(data: Any) -> pd.DataFrame:
     if hasattr(data, "toarray") and hasattr(data, "nnz"):
         raise InputError("the data is a sparse matrix, which a Gaussian mixture cannot use; pass data.toarray()")
     if isinstance(data, np.ma.MaskedArray):
-        data = np.ma.filled(data.astype(float), np.nan)
+        data = unmasked(data)
     try:
         array = np.asarray(data)
     except (ValueError, TypeError) as error:
@@ -87,6 +88,13 @@ def _from_array(data: Any) -> pd.DataFrame:
     if array.ndim == 1:
         array = array[:, np.newaxis]
     return pd.DataFrame(array, columns=[f"x{j}" for j in range(array.shape[1])])
+
+
+def unmasked(values: Any) -> np.ndarray:
+    """Numbers as float64; what a mask hides becomes NaN, whatever number lies under it."""
+    if isinstance(values, np.ma.MaskedArray):
+        return np.ma.filled(values.astype(np.float64), np.nan)
+    return np.asarray(values, dtype=np.float64)
 
 
 def unique_names(frame: pd.DataFrame) -> list[str]:

@@ -29,6 +29,7 @@ from bayesgmm.data.frames import (
     requested,
     row_labels,
     unique_names,
+    unmasked,
 )
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ class Table:
         """
         if per_row is None or self.kept is None or np.shape(per_row)[:1] != self.kept.shape:
             return per_row
-        return np.asarray(per_row)[self.kept]
+        return unmasked(per_row)[self.kept]
 
     def select(self, columns: str | Iterable[object]) -> Table:
         """Return the table of the named columns, in the order given."""

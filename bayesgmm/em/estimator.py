@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ..data import InputError, Scaling
 from ..data.checks import checked_weight
+from ..data.frames import as_pandas, check_finite
 from ..mixture import Mixture, log_density, responsibilities, single_threaded_blas, structure_named
 from . import criteria
 from .fit import fit_prepared
@@ -329,7 +330,17 @@ def _given(name: str, value: Any, shape: tuple[int, ...]) -> Array | None:
 
 
 def _known(X: Any) -> Any:
-    """Tables that scikit-learn does not know, as pandas frames; anything else as it is."""
+    """Tables that scikit-learn does not know, as pandas frames; anything else as it is.
+
+    Raises
+    ------
+    InputError
+        A mask hides a value: scikit-learn would take what lies under it.
+    """
+    if isinstance(X, np.ma.MaskedArray):
+        frame = as_pandas(X)
+        check_finite(frame.to_numpy(), frame)
+        return frame.to_numpy()
     if isinstance(X, np.ndarray | list) or hasattr(X, "iloc"):
         return X
     import narwhals.stable.v2 as nw

@@ -40,6 +40,7 @@ def fit_mixture(
     extra_starts: Sequence[Mixture] = (),
     init: str = "auto",
     moves: bool = True,
+    missing: str = "error",
 ) -> EMFit:
     """Fit a Gaussian mixture by maximum likelihood, looking for the best optimum without a spurious component.
 
@@ -68,6 +69,8 @@ def fit_mixture(
         Kind of starts: "auto" or a name in `KINDS`.
     moves : bool
         Whether to leave the best optimum by split-and-merge moves, and saddles by perturbation.
+    missing : {"error", "drop"}
+        What becomes of rows with a missing value: refused, or left out.
 
     Returns
     -------
@@ -79,7 +82,7 @@ def fit_mixture(
         Data, weights or arguments are not fit for use. Collinear columns are no error: the outcome is then
         "degenerate", and names them.
     """
-    prepared = prepare(data, structure, sample_weight)
+    prepared = prepare(data, structure, sample_weight, missing)
     with single_threaded_blas():
         return fit_prepared(
             prepared, n_components, n_starts=n_starts, tol=tol, max_iter=max_iter, ridge=ridge,

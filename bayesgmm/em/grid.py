@@ -49,6 +49,7 @@ def fit_grid(
     random_state: int | None = 0,
     n_jobs: int | None = None,
     progressbar: bool = True,
+    missing: str = "error",
 ) -> Grid:
     """Fit mixtures over a grid.
 
@@ -64,6 +65,8 @@ def fit_grid(
         Cells at work at the same time, in threads; by default one per core. The results do not depend on it.
     progressbar : bool
         Show progress; nothing is printed without.
+    missing : {"error", "drop"}
+        What becomes of rows with a missing value: refused, or left out.
 
     Returns
     -------
@@ -77,7 +80,7 @@ def fit_grid(
     """
     counts, structures = _axes(n_components, covariance_types)
     options = {"n_starts": n_starts, "tol": tol, "max_iter": max_iter, "ridge": ridge}
-    prepared = {structure.name: prepare(data, structure, sample_weight) for structure in structures}
+    prepared = {structure.name: prepare(data, structure, sample_weight, missing) for structure in structures}
     n_features = next(iter(prepared.values())).design.n_features
     seed = int(np.random.default_rng(random_state).integers(2**31))
     own = _own_cells(counts, structures, n_features)

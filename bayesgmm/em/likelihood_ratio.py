@@ -86,6 +86,7 @@ def likelihood_ratio_test(
     n_boot: int = 199,
     random_state: int | None = 0,
     progressbar: bool = True,
+    missing: str = "error",
 ) -> LikelihoodRatioTest:
     """Test K components against K + 1 by the parametric bootstrap, on all cores.
 
@@ -99,6 +100,8 @@ def likelihood_ratio_test(
         Samples from the fitted K components. The smallest p value is 1 / (n_boot + 1).
     random_state : int or None
     progressbar : bool
+    missing : {"error", "drop"}
+        What becomes of rows with a missing value: refused, or left out.
 
     Returns
     -------
@@ -113,7 +116,7 @@ def likelihood_ratio_test(
         raise InputError(f"n_boot={n_boot!r} draws no samples; give a positive whole number")
     if covariance_type not in COVARIANCE_TYPES:
         raise InputError(f"covariance_type={covariance_type!r} is unknown; choose one of {', '.join(COVARIANCE_TYPES)}")
-    prepared = prepare(data, covariance_type)
+    prepared = prepare(data, covariance_type, missing=missing)
     if prepared.design.n_rows <= n_components:
         raise InputError(
             f"n_components={n_components} against {n_components + 1} needs more than {prepared.design.n_rows} rows"

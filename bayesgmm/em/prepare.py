@@ -52,27 +52,28 @@ class Prepared:
         return self.design.total * self.scaling.log_jacobian
 
 
-def _table(data: Any) -> tuple[Array, tuple[str, ...]]:
-    """Values (N, D) and column names; a float64 array is taken as it is, without a copy."""
-    if not (isinstance(data, np.ndarray) and data.dtype == np.float64 and data.ndim == 2):
-        table = as_table(data)
-        return table.values, table.columns
+def _table(data: Any, sample_weight: Any = None, missing: str = "error") -> tuple[Array, tuple[str, ...], Any]:
+    """Values (N, D), column names and weights of the rows kept; a plain float64 array is taken as it is, without a copy."""
+    plain = isinstance(data, np.ndarray) and not isinstance(data, np.ma.MaskedArray)
+    if not (plain and data.dtype == np.float64 and data.ndim == 2 and missing == "error"):
+        table = as_table(data, missing=missing)
+        return table.values, table.columns, table.of_kept(sample_weight)
     names = tuple(f"x{j}" for j in range(data.shape[1]))
     if not data.size or not np.isfinite(data).all():
         as_table(data)  # raises the error that names the culprit
-    return data, names
+    return data, names, sample_weight
 
 
-def prepare(data: Any, structure: str | Structure, sample_weight: Any = None) -> Prepared:
-    """Check data and lay them out, standardised, for one structure.
+def prepare(data: Any, structure: str | Structure, sample_weight: Any = None, missing: str = "error") -> Prepared:
+    """Check data and lay them out, standardised, for one structure; ``missing`` as in `as_table`.
 
     Raises
     ------
     InputError
         The data or the weights are not fit for use (`as_table`).
     """
-    values, columns = _table(data)
-    return prepare_values(values, columns, structure_named(structure), checked_weight(sample_weight, len(values)))
+    values, columns, weight = _table(data, sample_weight, missing)
+    return prepare_values(values, columns, structure_named(structure), checked_weight(weight, len(values)))
 
 
 def prepare_values(values: Array, columns: tuple[str, ...], structure: Structure, weight: Array | None) -> Prepared:
@@ -103,8 +104,8 @@ def checked_rows(data: Any, sample_weight: Any = None) -> tuple[Array, Array | N
     InputError
         The data or the weights are not fit for use.
     """
-    values, _ = _table(data)
-    return used_rows(values, checked_weight(sample_weight, len(values)))
+    values, _, weight = _table(data, sample_weight)
+    return used_rows(values, checked_weight(weight, len(values)))
 
 
 def _is_constant(column: Array) -> bool:

@@ -63,6 +63,7 @@ def find_map(
     em: EMFit | None = None,
     sample_weight: ArrayLike | None = None,
     random_state: int = 0,
+    missing: str = "error",
 ) -> MAPFit:
     """Maximise the posterior density of a Gaussian mixture: EM's answer, drawn towards the prior.
 
@@ -84,6 +85,8 @@ def find_map(
         Weight 0 is a row left out, weight 2 a row given twice.
     random_state : int
         Of the EM fit.
+    missing : {"error", "drop"}
+        What becomes of rows with a missing value: refused, or left out.
 
     Returns
     -------
@@ -95,12 +98,12 @@ def find_map(
         For arguments that cannot be used, and for ``weight_concentration`` or ``correlation_eta`` below 1, under which the
         density has no maximum: it is infinite where a weight is 0, or a correlation 1.
     """
-    problem = Problem.of(data, n_components, covariance_type, priors, sample_weight)
+    problem = Problem.of(data, n_components, covariance_type, priors, sample_weight, missing)
     _check_bounded(problem)
     density = problem.density(jacobian=False)
     if em is None:
         em = fit_mixture(
-            problem.table, n_components, problem.structure, sample_weight=sample_weight, random_state=random_state
+            problem.table, n_components, problem.structure, sample_weight=problem.row_weight, random_state=random_state
         )
     problem.check_fit(em.mixture)
     with single_threaded_blas():

@@ -39,6 +39,7 @@ def build_model(
     priors: Priors | None = None,
     *,
     sample_weight: ArrayLike | None = None,
+    missing: str = "error",
 ) -> pm.Model:
     """The posterior path's model, to print, draw, sample or extend.
 
@@ -53,6 +54,8 @@ def build_model(
         By default ``Priors()``, stated on standardised data.
     sample_weight : (N,), optional
         Weight 0 is a row left out, weight 2 a row given twice.
+    missing : {"error", "drop"}
+        What becomes of rows with a missing value: refused, or left out.
 
     Returns
     -------
@@ -71,7 +74,7 @@ def build_model(
     """
     import pymc as pm
 
-    problem = Problem.of(data, n_components, covariance_type, priors, sample_weight)
+    problem = Problem.of(data, n_components, covariance_type, priors, sample_weight, missing)
     structure, priors, table = problem.structure, problem.own_priors, problem.table
     k = problem.n_components
     location, spread = priors.mean_vectors(table.n_features)

@@ -51,8 +51,9 @@ class Problem:
         covariance_type: str | Structure = "full",
         priors: Priors | None = None,
         sample_weight: ArrayLike | None = None,
+        missing: str = "error",
     ) -> Problem:
-        """Check the parts against each other.
+        """Check the parts against each other; ``missing`` as in `as_table`.
 
         Raises
         ------
@@ -67,8 +68,8 @@ class Problem:
         priors = Priors() if priors is None else priors
         if not isinstance(priors, Priors):
             raise InputError(f"priors={priors!r}: give an instance of Priors, or None for the defaults")
-        table = as_table(data)
-        weight = checked_weight(sample_weight, table.n_obs)
+        table = as_table(data, missing=missing)
+        weight = checked_weight(table.of_kept(sample_weight), table.n_obs)
         common = structure.common_scale
         scaling = Scaling.of(table.values, common=common, sample_weight=weight)
         if priors.units == "data":

@@ -38,6 +38,7 @@ def sample_posterior(
     sample_weight: ArrayLike | None = None,
     log_likelihood: bool | None = Settings.log_likelihood,
     predictive: bool = Settings.predictive,
+    missing: str = "error",
 ) -> xr.DataTree:
     """Sample the posterior of a Gaussian mixture, labels summed out and aligned afterwards.
 
@@ -71,6 +72,8 @@ def sample_posterior(
         Keep the pointwise log likelihood; by default if it has at most 20 million entries.
     predictive : bool
         Add the groups ``posterior_predictive``, ``prior`` and ``prior_predictive``.
+    missing : {"error", "drop"}
+        What becomes of rows with a missing value: refused, or left out.
 
     Returns
     -------
@@ -97,5 +100,5 @@ def sample_posterior(
         log_likelihood=log_likelihood,
         predictive=predictive,
     )
-    problem = Problem.of(data, n_components, covariance_type, priors, sample_weight)
+    problem = Problem.of(data, n_components, covariance_type, priors, sample_weight, missing)
     return sample_many([problem], settings, em=None if em is None else {problem.key: em})[problem.key]
