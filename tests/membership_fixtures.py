@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from bayesgmm.data import Scaling, as_table
+from bayesgmm.data import as_table
 from bayesgmm.em import EMFit, fit_mixture
-from bayesgmm.mixture import Design, Mixture, structure_named
+from bayesgmm.mixture import Design, structure_named
 from bayesgmm.mixture.relabel import align_labels
 from bayesgmm.posterior.density import Density
 from bayesgmm.posterior.modes import find_mode, sample_laplace
@@ -31,18 +31,17 @@ def laplace_posterior(
     table = as_table(data)
     structure = structure_named(covariance_type)
     fit = fit or fit_mixture(table, n_components, structure, random_state=0)
-    scaling = Scaling.of(table.values, common=structure.common_scale)
+    scaling = structure.scaling(table.values)
     values = scaling.standardise(table.values)
     density = Density.of(Design.of(values, structure), n_components, Priors())
     c = density.coordinates
     em = fit.mixture.standardised(scaling)
     mode = find_mode(density, c.unconstrain(em.weights, em.means, em.dense_covariances))
     u = sample_laplace(density, mode, chains * draws, seed).unconstrained
-    weights, means, _, _ = c.constrain(u)
-    mixtures = Mixture.from_dense(structure, weights, means, c.covariances(u))
+    mixtures = c.mixture(u)
     if shuffled:
         rng = np.random.default_rng(seed + 1)
-        order = np.argsort(rng.uniform(size=weights.shape), axis=1)
+        order = np.argsort(rng.uniform(size=mixtures.weights.shape), axis=1)
         mixtures = mixtures.reordered(order)
         u = c.unconstrain(mixtures.weights, mixtures.means, mixtures.dense_covariances)
     alignment = align_labels(mixtures, values, em)

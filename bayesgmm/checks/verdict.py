@@ -128,11 +128,10 @@ def label_free(view: PosteriorView) -> dict[str, Array]:
     covariance = np.einsum("sk,skij->sij", weights, dense) + np.einsum("sk,ski,skj->sij", weights, off, off)
     for i in range(d):
         result[f"mean[{columns[i]}]"] = mean[:, i]
-    # One component without correlations has none by definition.
-    correlated = k > 1 or draws.structure.free(k, d).correlated
     for i in range(d):
         for j in range(i, d):
-            if i == j or (d <= 4 and correlated):
+            # One component without correlations has none by definition.
+            if i == j or (d <= 4 and covariance[:, i, j].any()):
                 result[f"covariance[{columns[i]}, {columns[j]}]"] = covariance[:, i, j]
     if d > 4:
         result["log det covariance"] = np.linalg.slogdet(covariance)[1]
@@ -141,7 +140,8 @@ def label_free(view: PosteriorView) -> dict[str, Array]:
         result["entropy of weights"] = -(weights * np.log(np.maximum(weights, 1e-300))).sum(1)
         for i, column in enumerate(np.sort(weights, axis=1)[:, ::-1].T):
             result[f"sorted weight {i + 1}"] = column
-    shared = draws.structure.free(k, d).groups == 1
+    # A determinant that all components share is one quantity.
+    shared = bool((log_det == log_det[:, :1]).all())
     for i, column in enumerate(np.sort(log_det, axis=1)[:, ::-1].T[: 1 if shared else k]):
         result[f"sorted log det {i + 1}"] = column
     return result

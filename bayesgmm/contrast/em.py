@@ -165,18 +165,10 @@ def _case_weight(view: PosteriorView) -> Array | None:
 def _reported(weights: Array, means: Array, dense: Array, view: PosteriorView) -> dict[str, Array]:
     """The distinct parameters by name, each with the leading axes of the arrays."""
     k, d = means.shape[-2:]
-    free = view.draws.structure.free(k, d)
     names = view.columns
     out = {f"weights[{c}]": weights[..., c] for c in range(k)}
     out |= {f"means[{c}, {names[j]}]": means[..., c, j] for c in range(k) for j in range(d)}
-    for g in range(free.groups):
-        # One group for several components (tied) needs no number; one scale for all features (spherical) no names.
-        number = [str(g)] if free.groups == k else []
-        for i in range(free.width):
-            for j in range(i, d) if free.correlated else (i,):
-                label = ", ".join(number + ([names[i], names[j]] if free.width == d else []))
-                out[f"covariances[{label}]"] = dense[..., g, i, j]
-    return out
+    return out | {entry.name(names): entry.of(dense) for entry in view.draws.structure.entries(k, d)}
 
 
 def _parameters(em: Mixture, view: PosteriorView, ci_prob: float) -> pd.DataFrame:

@@ -146,11 +146,12 @@ def collinear_columns(prepared: Prepared) -> tuple[str, ...]:
 
     That is, where the smallest eigenvalue of the correlation matrix is below 1e-10 and the structure has correlations.
     """
-    if not prepared.structure.free(1, 2).correlated or prepared.design.n_features == 1:
-        return ()
-    scatter = prepared.design.scatter
-    spread = np.sqrt(np.diagonal(scatter))
-    eigenvalues, vectors = np.linalg.eigh(scatter / spread / spread[:, None])
+    structure, scatter = prepared.structure, prepared.design.scatter
+    d = len(scatter)
+    # The scatter as one component of the structure has it: without correlations there is none to be close to one.
+    own = structure.dense(structure.compact(scatter[None]), 1, d)[0]
+    spread = np.sqrt(np.diagonal(own))
+    eigenvalues, vectors = np.linalg.eigh(own / spread / spread[:, None])
     if eigenvalues[0] >= COLLINEAR:
         return ()
     return tuple(prepared.columns[j] for j in np.flatnonzero(np.abs(vectors[:, 0]) > 1e-3))

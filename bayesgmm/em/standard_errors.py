@@ -97,16 +97,9 @@ def _distinct_parameters(
 ) -> list[tuple[str, float]]:
     """Name and value of each parameter, none twice."""
     k, d = mixture.means.shape
-    free = mixture.structure.free(k, d)
     found = [(f"weights[{c}]", float(weights[c])) for c in range(k)]
     found += [(f"means[{c}, {columns[j]}]", float(means[c, j])) for c in range(k) for j in range(d)]
-    for g in range(free.groups):
-        # One group for several components (tied) needs no number; one scale for all features (spherical) no names.
-        number = [str(g)] if free.groups == k else []
-        for i in range(free.width):
-            for j in range(i, d) if free.correlated else (i,):
-                label = ", ".join(number + ([columns[i], columns[j]] if free.width == d else []))
-                found.append((f"covariances[{label}]", float(dense[g, i, j])))
+    found += [(entry.name(columns), float(entry.of(dense))) for entry in mixture.structure.entries(k, d)]
     return found
 
 
@@ -155,7 +148,7 @@ def standard_errors(
     names = tuple(f"x{j}" for j in range(d)) if columns is None else tuple(map(str, columns))
     values = np.asarray(values, dtype=np.float64)
     if scaling is None:
-        scaling = Scaling.of(values, common=mixture.structure.common_scale, sample_weight=sample_weight)
+        scaling = mixture.structure.scaling(values, sample_weight)
     standard = mixture.standardised(scaling)
     design = Design.of(values, mixture.structure, sample_weight, scaling)
     found = None
@@ -186,31 +179,21 @@ class _Layout:
         P.
     directions : (Q, D, D)
         Change of one covariance matrix when one of its distinct entries grows.
+    blocks : (K,)
+        Which block of Q coordinates is each component's.
     """
 
     def __init__(self, mixture: Mixture) -> None:
-        structure = mixture.structure
         self.k, self.d = mixture.means.shape
-        free = structure.free(self.k, self.d)
-        shape = structure.shape(1, self.d)
-        own = np.ones(shape, dtype=bool)
-        if free.correlated:
-            own &= np.tri(self.d, dtype=bool)
-        self.entries = np.nonzero(own)
-        unit = np.zeros((len(self.entries[0]), *shape))
-        unit[(np.arange(len(unit)), *self.entries)] = 1.0
-        if free.correlated:
-            unit += np.tril(unit, -1).swapaxes(-1, -2)
-        self.directions = structure.dense(unit, 1, self.d)[:, 0]
-        self.groups = free.groups
+        self.directions, self.blocks = mixture.structure.directions(self.k, self.d)
+        self.n_blocks = int(self.blocks.max()) + 1
         self.first_covariance = self.k - 1 + self.k * self.d
-        self.n_parameters = self.first_covariance + self.groups * len(unit)
+        self.n_parameters = self.first_covariance + self.n_blocks * len(self.directions)
 
     def of_component(self, k: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         """Where the mean (D,) and the covariance entries (Q,) of component ``k`` are."""
         q = len(self.directions)
-        group = k if self.groups == self.k else 0
-        return self.k - 1 + k * self.d + np.arange(self.d), self.first_covariance + group * q + np.arange(q)
+        return self.k - 1 + k * self.d + np.arange(self.d), self.first_covariance + self.blocks[k] * q + np.arange(q)
 
 
 class _Moments:
@@ -319,9 +302,8 @@ def _by_information(mixture: Mixture, design: Design, sandwich: bool) -> _Found 
     weights = np.sqrt(np.einsum("ki,ij,kj->k", jacobian, covariance[: k - 1, : k - 1], jacobian))
     se = np.sqrt(np.diagonal(covariance))
     means = se[k - 1 : layout.first_covariance].reshape(k, d)
-    entries = se[layout.first_covariance :].reshape(layout.groups, -1)
-    dense = np.einsum("gq,qij->gij", entries, layout.directions)
-    return weights, means, np.array(np.broadcast_to(dense, (k, d, d)))
+    entries = se[layout.first_covariance :].reshape(layout.n_blocks, -1)[layout.blocks]
+    return weights, means, np.einsum("kq,qij->kij", entries, layout.directions)
 
 
 def _inverted(information: Array) -> Array | None:

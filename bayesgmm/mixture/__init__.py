@@ -12,7 +12,7 @@ from .estep import (
     single_threaded_blas,
 )
 from .mixture import Mixture
-from .structures import COVARIANCE_TYPES, Structure, structure_named
+from .structure import COVARIANCE_TYPES, Structure, structure_named
 
 __all__ = [
     "COVARIANCE_TYPES",

@@ -17,7 +17,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .structures import Structure
+    from .structure import Structure
 
 __all__ = ["model_names", "reduced"]
 

@@ -22,7 +22,7 @@ from ..data.scaling import Scaling
 from .kernel import BLOCK, accumulate_values, block_log_terms, softmax_mixture
 from .mixture import Mixture
 from .narrow import accumulate_narrow, narrow_log_terms
-from .structures import Structure
+from .structure import Layout, Structure
 
 __all__ = [
     "Design",
@@ -85,7 +85,7 @@ class Design:
         The data as given.
     scaling : Scaling
         What makes them the standardised rows that everything else here is about.
-    pairs : (P, 2) int64
+    layout : Layout
     row_weight : (N,) or (0,)
         Case weights; empty where all are one.
     total : float
@@ -99,7 +99,7 @@ class Design:
     structure: Structure
     source: Array
     scaling: Scaling
-    pairs: NDArray[np.int64]
+    layout: Layout
     row_weight: Array
     total: float
     scatter: Array
@@ -130,7 +130,12 @@ class Design:
         scatter = sum((part[0] for part in parts), np.zeros((d, d)))
         radius = max((part[1] for part in parts), default=0.0)
         total = float(len(values) if sample_weight is None else weight.sum())
-        return cls(structure, values, scaling, structure.pairs(d), weight, total, scatter, radius)
+        return cls(structure, values, scaling, structure.layout(d), weight, total, scatter, radius)
+
+    @property
+    def pairs(self) -> NDArray[np.int64]:
+        """Which of `rows` are multiplied (P, 2)."""
+        return self.layout.pairs
 
     @property
     def n_rows(self) -> int:
@@ -148,7 +153,7 @@ class Design:
     @cached_property
     def rows(self) -> Array:
         """Augmented data (A, N), C order: for `kernel.accumulate`. Kept once asked for."""
-        return np.ascontiguousarray(self.structure.rows(self.values))
+        return np.ascontiguousarray(self.layout.rows(self.values))
 
     def subset(self, which: NDArray[np.intp]) -> Design:
         """The same layout for some of the rows."""
@@ -161,12 +166,8 @@ class Design:
 
     def is_narrow(self, mixture: Mixture) -> bool:
         """Whether a component is so narrow that the expanded form would lose digits."""
-        variances = np.diagonal(mixture.dense_covariances, axis1=-2, axis2=-1)
-        if mixture.structure.free(1, 2).correlated:
-            smallest = np.linalg.eigvalsh(mixture.dense_covariances)[..., 0].min()
-        else:
-            smallest = variances.min()
-        return bool(self.radius * np.finfo(float).eps > _CANCELLATION * smallest)
+        _, smallest = mixture.structure.floored(mixture.covariances, 0.0)
+        return bool(self.radius * np.finfo(float).eps > _CANCELLATION * smallest.min())
 
 
 def _reciprocal(scaling: Scaling) -> Array:

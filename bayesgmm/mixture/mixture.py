@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..data.scaling import Scaling
-from .structures import Structure, structure_named
+from .structure import Structure, structure_named
 
 __all__ = ["Mixture"]
 

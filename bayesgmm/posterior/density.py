@@ -1,13 +1,18 @@
-"""The log posterior density on the unconstrained scale, compiled once for every structure, K, D and N.
+"""The log posterior density on the unconstrained scale, compiled once for every structure, prior, K, D and N.
 
-The same density as the PyMC model's (`pymc_model.build_model`; the tests assert it, value and gradient), with the transforms,
-the priors and the likelihood fused into one function that samplers call through a C pointer.
+The same density as the PyMC model's (`pymc_model.build_model`; the tests assert it, value and gradient): the simplex
+transform, the structure's map to covariance factors and the terms of the prior, both called by address, and the likelihood,
+in one function that samplers call through a C pointer.
+
+A model is handed over as two vectors: ``model`` (int64) holds K, D, the number G of factors, the addresses of the
+structure's map and of its gradient, the number of terms, and for each term its address and where its numbers begin;
+``numbers`` (float64) holds the constant, the power of the likelihood, and the numbers of the terms.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from math import lgamma, log
+import math
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,176 +20,104 @@ from numba import njit
 from numpy.typing import NDArray
 
 from ..mixture import Design, Mixture, run_parallel, single_threaded_blas
+from ..mixture.addresses import add_term, call_constrain, call_pullback
 from .coordinates import Coordinates
 from .gradient import likelihood_and_gradient
-from .priors import InverseGammaScale, Priors
+from .priors import Priors
+from .terms import Term, has_rate, terms_of
 
-__all__ = ["Density", "log_density_and_gradient"]
+__all__ = ["Density", "log_density_and_gradient", "log_prior_and_gradient"]
 
 Array = NDArray[np.float64]
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _correlation_factor(z, factor, partial):
-    """Cholesky factor (D, D) of the correlation matrix whose canonical partial correlations are tanh(z / 2)."""
-    n_features = factor.shape[0]
-    m = 0
-    for i in range(n_features):
-        for j in range(i + 1, n_features):
-            factor[i, j] = 0.0
-        remaining = 1.0
-        for j in range(i):
-            rho = np.tanh(0.5 * z[m])
-            partial[m] = rho
-            factor[i, j] = rho * remaining
-            # sqrt(1 - tanh(z/2)^2) without cancellation near one
-            remaining /= np.cosh(0.5 * z[m])
-            m += 1
-        factor[i, i] = remaining
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def _correlation_pullback(z, factor, partial, d_factor, d_z):
-    """Add the gradient with respect to z, from the gradient with respect to the factor."""
-    n_features = factor.shape[0]
-    m = 0
-    for i in range(n_features):
-        later = 0.0
-        start = m
-        for j in range(i, 0, -1):
-            later += d_factor[i, j] * factor[i, j]
-            rho = partial[start + j - 1]
-            remaining = 1.0
-            for q in range(j - 1):
-                remaining /= np.cosh(0.5 * z[start + q])
-            squared = 1.0 / np.cosh(0.5 * z[start + j - 1]) ** 2
-            d_z[start + j - 1] += 0.5 * (squared * d_factor[i, j - 1] * remaining - rho * later)
-        m += i
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def log_density_and_gradient(
-    x, gradient, n_components, scale_shape, correlated, rows, pairs, row_weight, scatter, prior
-):
-    """Log posterior density at the unconstrained point ``x`` (P,); its gradient is written into ``gradient`` (P,).
-
-    ``prior`` is the vector that `Density.of` lays out. Returns nan where the density is not finite.
-    """
-    k_all, d_all = n_components, scatter.shape[0]
-    groups, width = scale_shape
-    n_pairs = d_all * (d_all - 1) // 2 if correlated else 0
-    concentration, eta, hyper_shape, hyper_rate, constant = prior[0], prior[1], prior[2], prior[3], prior[4]
-    c1, c2, c3, c4 = prior[5], prior[6], prior[7], prior[8]
-    location = prior[9 : 9 + d_all]
-    precision = prior[9 + d_all : 9 + 2 * d_all]
-    inverse_gamma_shape = prior[9 + 2 * d_all]
-    at_means = k_all - 1
-    at_scales = at_means + k_all * d_all
-    at_correlations = at_scales + groups * width
-    at_rate = at_correlations + groups * n_pairs
-
-    # Weights: softmax of [y, -sum(y)].
-    weights = np.empty(k_all)
-    last = 0.0
-    for k in range(k_all - 1):
-        weights[k] = x[k]
-        last -= x[k]
-    weights[k_all - 1] = last
-    top = weights[0]
-    for k in range(1, k_all):
-        top = max(top, weights[k])
-    norm = 0.0
-    for k in range(k_all):
-        norm += np.exp(weights[k] - top)
-    value = constant
-    for k in range(k_all):
-        log_weight = weights[k] - top - np.log(norm)
-        # Dirichlet density times the Jacobian of the simplex transform.
-        value += concentration * log_weight
-        weights[k] = np.exp(log_weight)
-
-    means = x[at_means:at_scales].reshape((k_all, d_all))
-    scales = np.empty((groups, width))
-    for g in range(groups):
-        for e in range(width):
-            scales[g, e] = np.exp(x[at_scales + g * width + e])
-    correlation = np.empty((groups if correlated else 0, d_all, d_all))
-    partial = np.empty((groups, n_pairs))
-    if correlated:
-        for g in range(groups):
-            z = x[at_correlations + g * n_pairs : at_correlations + (g + 1) * n_pairs]
-            _correlation_factor(z, correlation[g], partial[g])
-
-    log_likelihood, counts, d_means, d_log_scales, d_correlation = likelihood_and_gradient(
-        weights, means, scales, correlation, rows, pairs, row_weight, scatter
-    )
-    value += log_likelihood
-
-    total = 0.0
-    for k in range(k_all):
-        total += counts[k] + concentration
-    pulled_last = counts[k_all - 1] + concentration - total * weights[k_all - 1]
-    for k in range(k_all - 1):
-        gradient[k] = counts[k] + concentration - total * weights[k] - pulled_last
-
-    for k in range(k_all):
-        for i in range(d_all):
-            off = means[k, i] - location[i]
-            value -= 0.5 * precision[i] * off * off
-            gradient[at_means + k * d_all + i] = d_means[k, i] - precision[i] * off
-
-    rate = 0.0
-    if hyper_shape > 0.0:
-        log_rate = x[at_rate]
-        rate = np.exp(log_rate)
-        power = hyper_shape + inverse_gamma_shape * groups * width
-        value += power * log_rate - hyper_rate * rate
-        gradient[at_rate] = power - hyper_rate * rate
-    for g in range(groups):
-        for e in range(width):
-            at = at_scales + g * width + e
-            s = x[at]
-            grow = c3 * np.exp(2.0 * s)
-            shrink = (c4 - rate) * np.exp(-2.0 * s)
-            value += c1 * s + c2 * s * s + grow + shrink
-            gradient[at] = d_log_scales[g, e] + c1 + 2.0 * (c2 * s + grow - shrink)
-            if hyper_shape > 0.0:
-                gradient[at_rate] -= rate * np.exp(-2.0 * s)
-
-    if correlated:
-        for g in range(groups):
-            start = at_correlations + g * n_pairs
-            m = start
-            for i in range(d_all):
-                for j in range(i):
-                    b = eta + 0.5 * (d_all - 2 - j)
-                    # b log p + b log(1 - p) with p = 1 / (1 + exp(-z)): symmetric in z.
-                    value -= (
-                        2.0 * b * (np.log(np.cosh(0.5 * x[m])) if abs(x[m]) < 300 else 0.5 * abs(x[m]) - np.log(2.0))
-                    )
-                    gradient[m] = -b * np.tanh(0.5 * x[m])
-                    m += 1
-            z = x[start : start + n_pairs]
-            _correlation_pullback(z, correlation[g], partial[g], d_correlation[g], gradient[start : start + n_pairs])
+def log_prior_and_gradient(x, gradient, model, numbers):
+    """Log prior density at ``x`` (P,), Jacobians included; ``gradient`` (P,) is overwritten."""
+    for i in range(gradient.size):
+        gradient[i] = 0.0
+    value = numbers[0]
+    at, start = x.ctypes.data, numbers.ctypes.data
+    slope = gradient.ctypes.data
+    for t in range(model[5]):
+        value += add_term(model[6 + 2 * t], at, start + 8 * model[7 + 2 * t], slope)
     return value
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _log_densities(points, values, n_components, scale_shape, correlated, rows, pairs, row_weight, scatter, prior):
+def _fill_weights(x, weights):
+    """Weights (K,): the softmax of [y, -sum(y)]."""
+    n = weights.size
+    last = 0.0
+    top = 0.0
+    for k in range(n - 1):
+        weights[k] = x[k]
+        last -= x[k]
+        top = max(top, x[k])
+    weights[n - 1] = last
+    top = max(top, last)
+    norm = 0.0
+    for k in range(n):
+        weights[k] = math.exp(weights[k] - top)
+        norm += weights[k]
+    for k in range(n):
+        weights[k] /= norm
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def log_density_and_gradient(x, gradient, model, numbers, rows, pairs, row_weight, scatter):
+    """Log posterior density at the unconstrained point ``x`` (P,); its gradient is written into ``gradient`` (P,)."""
+    n_components, n_features, n_factors = model[0], model[1], model[2]
+    value = log_prior_and_gradient(x, gradient, model, numbers)
+    weights = np.empty(n_components)
+    _fill_weights(x, weights)
+    means = np.empty((n_components, n_features))
+    m = n_components - 1
+    for k in range(n_components):
+        for i in range(n_features):
+            means[k, i] = x[m]
+            m += 1
+    factors = np.empty((n_factors, n_features, n_features))
+    at = x.ctypes.data + 8 * m
+    call_constrain(model[3], at, n_components, n_features, factors.ctypes.data)
+
+    counts = np.empty(n_components)
+    d_means = np.empty((n_components, n_features))
+    d_factors = np.empty((n_factors, n_features, n_features))
+    power = numbers[1]
+    value += power * likelihood_and_gradient(
+        weights, means, factors, rows, pairs, row_weight, scatter, counts, d_means, d_factors
+    )
+    total = 0.0
+    for k in range(n_components):
+        total += counts[k]
+    last = counts[n_components - 1] - total * weights[n_components - 1]
+    for k in range(n_components - 1):
+        gradient[k] += power * (counts[k] - total * weights[k] - last)
+    m = n_components - 1
+    for k in range(n_components):
+        for i in range(n_features):
+            gradient[m] += power * d_means[k, i]
+            m += 1
+    for g in range(n_factors):
+        for i in range(n_features):
+            for j in range(n_features):
+                d_factors[g, i, j] *= power
+    call_pullback(
+        model[4], at, n_components, n_features, factors.ctypes.data, d_factors.ctypes.data, gradient.ctypes.data + 8 * m
+    )
+    # Read after the calls, so that the arrays lent to them live until then.
+    return math.nan if math.isnan(factors[0, 0, 0] + d_factors[0, 0, 0]) else value
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _log_densities(points, values, model, numbers, rows, pairs, row_weight, scatter):
+    point = np.empty(points.shape[1])
     gradient = np.empty(points.shape[1])
     for s in range(points.shape[0]):
-        values[s] = log_density_and_gradient(
-            points[s],
-            gradient,
-            n_components,
-            scale_shape,
-            correlated,
-            rows,
-            pairs,
-            row_weight,
-            scatter,
-            prior,
-        )
+        for i in range(point.size):
+            point[i] = points[s, i]
+        values[s] = log_density_and_gradient(point, gradient, model, numbers, rows, pairs, row_weight, scatter)
 
 
 @dataclass(frozen=True)
@@ -195,54 +128,35 @@ class Density:
     ----------
     coordinates : Coordinates
     design : Design
-    prior : (10 + 2 D,)
-        Numbers of the prior, in the order the compiled code reads them.
+    terms : tuple of T Term
+        Of the prior.
+    model : (6 + 2 T,) int64
+    numbers : (...)
+        What the compiled code reads of the model and its prior.
     """
 
     coordinates: Coordinates
     design: Design
-    prior: Array
+    terms: tuple[Term, ...]
+    model: NDArray[np.int64]
+    numbers: Array
 
     @classmethod
     def of(cls, design: Design, n_components: int, priors: Priors, jacobian: bool = True) -> Density:
         """For a laid-out table, K components and priors.
 
         Without ``jacobian`` it is the density of the parameters themselves, as a function of the coordinates: its
-        maximum is what PyMC's ``find_MAP`` looks for. The transforms' Jacobians are powers that the priors have too, so
-        that leaving them out lowers exponents and changes nothing else.
+        maximum is what PyMC's ``find_MAP`` looks for (`terms_of`).
         """
-        d = design.n_features
-        structure = design.structure
-        scale = priors.scale
-        hyper = scale.hyper if isinstance(scale, InverseGammaScale) else None
-        coordinates = Coordinates(structure, n_components, d, hyper is not None)
-        location, spread = priors.mean_vectors(d)
-        c0, c1, c2, c3, c4 = scale.coefficients(n_components, d)
-        sizes = coordinates.sizes
-        a, eta = priors.weight_concentration, priors.correlation_eta
-        constant = lgamma(n_components * a) - n_components * lgamma(a)
-        left_out = 0.0 if jacobian else 1.0
-        if jacobian:
-            constant += log(n_components)
-        else:
-            log_factor, power = scale.jacobian
-            c0, c1 = c0 - log_factor, c1 - power
-        constant -= n_components * (np.log(spread) + 0.5 * log(2 * np.pi)).sum()
-        constant += c0 * sizes["scales"]
-        free = structure.free(n_components, d)
-        if free.correlated:
-            for i in range(d):
-                for j in range(i):
-                    b = eta + 0.5 * (d - 2 - j)
-                    # log p + log(1 - p) = -2 log(2 cosh(z / 2))
-                    constant += free.groups * (lgamma(2 * b) - 2 * lgamma(b) - 2 * (b - left_out) * log(2))
-        g, h = hyper or (0.0, 0.0)
-        if hyper is not None:
-            constant += g * log(h) - lgamma(g)
-        shape = scale.shape - left_out / sizes["scales"] if isinstance(scale, InverseGammaScale) else 0.0
-        numbers = [a - left_out, eta - left_out, g, h, constant, c1, c2, c3, c4]
-        prior = np.concatenate([numbers, location, spread**-2.0, [shape]])
-        return cls(coordinates, design, np.ascontiguousarray(prior))
+        d, structure = design.n_features, design.structure
+        terms = terms_of(structure, n_components, d, priors, jacobian)
+        coordinates = Coordinates(structure, n_components, d, has_rate(priors))
+        numbers = [sum(term.constant for term in terms), 1.0]
+        model = [n_components, d, structure.n_factors(n_components), *structure.addresses, len(terms)]
+        for term in terms:
+            model += [term.address, len(numbers)]
+            numbers += term.numbers.tolist()
+        return cls(coordinates, design, terms, np.array(model, dtype=np.int64), np.array(numbers, dtype=np.float64))
 
     @property
     def size(self) -> int:
@@ -251,19 +165,15 @@ class Density:
 
     @property
     def arguments(self) -> tuple[Any, ...]:
-        """What `log_density_and_gradient` takes after the point and the slope."""
-        c, design = self.coordinates, self.design
-        free = c.structure.free(c.n_components, c.n_features)
-        return (
-            c.n_components,
-            (free.groups, free.width),
-            free.correlated,
-            design.rows,
-            design.pairs,
-            design.row_weight,
-            design.scatter,
-            self.prior,
-        )
+        """What `log_density_and_gradient` takes after the point and the gradient."""
+        design = self.design
+        return self.model, self.numbers, design.rows, design.pairs, design.row_weight, design.scatter
+
+    def tempered(self, power: float) -> Density:
+        """The same prior times the likelihood to the given power."""
+        numbers = self.numbers.copy()
+        numbers[1] = power
+        return replace(self, numbers=numbers)
 
     def start_at(self, mixture: Mixture) -> Array:
         """The point (P,) to start from for a mixture of the design's rows: a place where the density is finite."""

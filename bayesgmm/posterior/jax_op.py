@@ -19,19 +19,14 @@ from .pytensor_op import MarginalLogLikelihood, PointwiseLogLikelihood
 __all__: list[str] = []
 
 
-def _log_densities(log_weights: Any, means: Any, scales: Any, correlation: Any, values: Any) -> Any:
-    """Log density of each row (N,); ``values`` is (D, N)."""
+def _log_densities(log_weights: Any, means: Any, factors: Any, values: Any) -> Any:
+    """Log density of each row (N,); ``values`` is (D, N), factors (G, D, D)."""
     n_components, n_features = means.shape
-    sd = jnp.broadcast_to(scales, (scales.shape[0], n_features))
+    lower = jnp.tril(factors)
+    inverse = solve_triangular(lower, jnp.broadcast_to(jnp.eye(n_features), lower.shape), lower=True)
     centred = values[None] - means[:, :, None]
-    if correlation.shape[0] > 0:
-        factor = sd[:, :, None] * jnp.tril(correlation)
-        inverse = solve_triangular(factor, jnp.broadcast_to(jnp.eye(n_features), factor.shape), lower=True)
-        whitened = jnp.broadcast_to(inverse, (n_components, n_features, n_features)) @ centred
-        half_log_det = jnp.log(jnp.diagonal(factor, axis1=-2, axis2=-1)).sum(-1)
-    else:
-        whitened = centred / sd[:, :, None]
-        half_log_det = jnp.log(sd).sum(-1)
+    whitened = jnp.broadcast_to(inverse, (n_components, n_features, n_features)) @ centred
+    half_log_det = jnp.log(jnp.diagonal(lower, axis1=-2, axis2=-1)).sum(-1)
     normaliser = log_weights - half_log_det - 0.5 * n_features * jnp.log(2 * jnp.pi)
     return logsumexp(normaliser[:, None] - 0.5 * (whitened**2).sum(1), axis=0)
 
@@ -42,24 +37,22 @@ def _weighted(densities: Any, row_weight: Any) -> Any:
 
 @jax_funcify.register(MarginalLogLikelihood)
 def _jax_marginal(op: MarginalLogLikelihood, **kwargs: Any) -> Any:
-    def marginal(weights, means, scales, correlation, rows, pairs, row_weight, scatter):  # type: ignore[no-untyped-def]
-        def log_likelihood(log_weights, means, log_scales, correlation):  # type: ignore[no-untyped-def]
+    def marginal(weights, means, factors, rows, pairs, row_weight, scatter):  # type: ignore[no-untyped-def]
+        def log_likelihood(log_weights, means, factors):  # type: ignore[no-untyped-def]
             values = rows[1 : 1 + means.shape[1]]
-            densities = _log_densities(log_weights, means, jnp.exp(log_scales), correlation, values)
-            return _weighted(densities, row_weight).sum()
+            return _weighted(_log_densities(log_weights, means, factors, values), row_weight).sum()
 
-        arguments = (jnp.log(weights), means, jnp.log(scales), correlation)
-        value, slopes = jax.value_and_grad(log_likelihood, argnums=(0, 1, 2, 3))(*arguments)
-        return value, *slopes
+        value, gradient = jax.value_and_grad(log_likelihood, argnums=(0, 1, 2))(jnp.log(weights), means, factors)
+        return value, *gradient
 
     return marginal
 
 
 @jax_funcify.register(PointwiseLogLikelihood)
 def _jax_pointwise(op: PointwiseLogLikelihood, **kwargs: Any) -> Any:
-    def pointwise(weights, means, scales, correlation, rows, pairs, row_weight, scatter, constant):  # type: ignore[no-untyped-def]
+    def pointwise(weights, means, factors, rows, pairs, row_weight, scatter, constant):  # type: ignore[no-untyped-def]
         values = rows[1 : 1 + means.shape[1]]
-        densities = _log_densities(jnp.log(weights), means, scales, correlation, values) + constant
+        densities = _log_densities(jnp.log(weights), means, factors, values) + constant
         return _weighted(densities, row_weight)
 
     return pointwise

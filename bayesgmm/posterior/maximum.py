@@ -20,6 +20,7 @@ from .density import Density
 from .modes import Mode, find_mode, starting_mixtures
 from .priors import Priors
 from .target import Problem
+from .terms import terms_of
 
 __all__ = ["MAPFit", "find_map"]
 
@@ -123,17 +124,9 @@ def find_map(
 
 def _check_bounded(problem: Problem) -> None:
     """Refuse priors under which the density has no maximum."""
-    priors, k = problem.priors, problem.n_components
-    if k > 1 and priors.weight_concentration < 1:
-        raise InputError(
-            f"weight_concentration={priors.weight_concentration:g} makes the density infinite where a weight is 0, so that "
-            "it has no maximum: give at least 1, or use sample_posterior"
-        )
-    if problem.structure.free(k, problem.table.n_features).correlated and priors.correlation_eta < 1:
-        raise InputError(
-            f"correlation_eta={priors.correlation_eta:g} makes the density infinite where a correlation is 1, so that it "
-            "has no maximum: give at least 1, or use sample_posterior"
-        )
+    for term in terms_of(problem.structure, problem.n_components, problem.table.n_features, problem.priors):
+        if term.unbounded:
+            raise InputError(f"{term.unbounded}, so that it has no maximum: give at least 1, or use sample_posterior")
 
 
 def _best_mode(problem: Problem, density: Density, em: EMFit) -> Mode:

@@ -17,8 +17,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..data import Scaling, Table
 from ..mixture import Structure
+from ..mixture.correlation import pairs_of
+from ..mixture.structure import Layout
 from .priors import Priors
 from .target import Problem
+from .terms import terms_of
 
 if TYPE_CHECKING:
     import pymc as pm
@@ -75,22 +78,14 @@ def build_model(
     import pymc as pm
 
     problem = Problem.of(data, n_components, covariance_type, priors, sample_weight, missing)
-    structure, priors, table = problem.structure, problem.own_priors, problem.table
-    k = problem.n_components
-    location, spread = priors.mean_vectors(table.n_features)
+    structure, table, k, d = problem.structure, problem.table, problem.n_components, problem.table.n_features
+    terms = terms_of(structure, k, d, problem.own_priors)
     with pm.Model(coords=_coords(table, k)) as model:
-        weights = pm.Dirichlet("weights", np.full(k, priors.weight_concentration), dims="cluster")
-        means = pm.Normal("standard_means", location, spread, dims=("cluster", "feature"))
-        scales = _scales(structure, priors, k, table.n_features)
-        correlation = _correlation_factors(structure, priors, k, table)
-        _in_data_units(structure, problem.scaling, means, scales, correlation)
-        _observe(problem, (weights, means, scales, correlation))
+        values = {term.name: term.variable() for term in terms}
+        factors = structure.assemble(values, d)
+        _in_data_units(problem.scaling, values["means"], factors)
+        _observe(problem, (values["weights"], values["means"], factors))
     return model
-
-
-def _pairs(n_features: int) -> list[tuple[int, int]]:
-    """Strict lower triangle by rows, the order of the partial correlations."""
-    return [(i, j) for i in range(n_features) for j in range(i)]
 
 
 def _coords(table: Table, n_components: int) -> dict[str, Any]:
@@ -99,66 +94,25 @@ def _coords(table: Table, n_components: int) -> dict[str, Any]:
         "feature": list(table.columns),
         "feature_bis": list(table.columns),
         "obs_id": table.index.to_numpy(),
+        "pair": [f"{table.columns[i]}:{table.columns[j]}" for i, j in pairs_of(table.n_features)],
     }
 
 
-def _group_dims(structure: Structure) -> tuple[str, ...]:
-    return ("cluster",) if structure.free(2, 2).groups > 1 else ()
-
-
-def _scales(structure: Structure, priors: Priors, n_components: int, n_features: int) -> Any:
-    """Standard deviations (G, E) on the standardised scale."""
-    free = structure.free(n_components, n_features)
-    dims = _group_dims(structure) + (("feature",) if structure.free(2, 2).width > 1 else ())
-    scales = priors.scale.standard_deviation(dims, n_components, n_features)
-    return scales.reshape((free.groups, free.width))
-
-
-def _correlation_factors(structure: Structure, priors: Priors, n_components: int, table: Table) -> Any:
-    """Lower Cholesky factors (G, D, D) of the correlation matrices, or (0, D, D)."""
+def _in_data_units(scaling: Scaling, means: Any, factors: Any) -> None:
     import pymc as pm
     import pytensor.tensor as pt
 
-    d = table.n_features
-    free = structure.free(n_components, d)
-    if not free.correlated:
-        return pt.zeros((0, d, d))
-    pairs = _pairs(d)
-    if not pairs:
-        return pt.ones((free.groups, 1, 1))
-    columns = table.columns
-    model = pm.modelcontext(None)
-    model.add_coord("pair", [f"{columns[i]}:{columns[j]}" for i, j in pairs])
-    b = np.array([priors.correlation_eta + (d - 2 - j) / 2 for _, j in pairs])
-    share = pm.Beta("partial_shares", b, b, dims=(*_group_dims(structure), "pair"))
-    share = share.reshape((free.groups, len(pairs)))
-
-    i, j = np.array(pairs).T
-    partial = pt.tile(pt.eye(d), (free.groups, 1, 1))[:, i, j].set(2 * share - 1)
-    # sqrt(1 - partial^2) = 2 sqrt(share (1 - share)), whose logarithm PyTensor keeps exact near zero and one.
-    log_left = pt.zeros((free.groups, d, d))[:, i, j].set(np.log(2) + 0.5 * (pt.log(share) + pt.log1p(-share)))
-    return partial * pt.exp(pt.cumsum(log_left, axis=-1) - log_left)
-
-
-def _factors(scales: Any, correlation: Any, n_components: int, n_features: int, correlated: bool) -> Any:
-    """Cholesky factors (K, D, D) of the standardised covariances."""
-    import pytensor.tensor as pt
-
-    sd = pt.broadcast_to(scales, (scales.shape[0], n_features))
-    factor = sd[:, :, None] * (correlation if correlated else pt.eye(n_features)[None])
-    return pt.broadcast_to(factor, (n_components, n_features, n_features))
-
-
-def _in_data_units(structure: Structure, scaling: Scaling, means: Any, scales: Any, correlation: Any) -> None:
-    import pymc as pm
-    import pytensor.tensor as pt
-
-    correlated = structure.free(1, 2).correlated
     pm.Deterministic("means", scaling.location + scaling.scale * means, dims=("cluster", "feature"))
-    factor = _factors(scales, correlation, means.shape[0], scaling.scale.size, correlated)
-    factor = scaling.scale[:, None] * factor
-    covariances = pt.matmul(factor, factor.transpose(0, 2, 1))
+    scaled = scaling.scale[:, None] * _of_each(factors, means)
+    covariances = pt.matmul(scaled, scaled.transpose(0, 2, 1))
     pm.Deterministic("covariances", covariances, dims=("cluster", "feature", "feature_bis"))
+
+
+def _of_each(factors: Any, means: Any) -> Any:
+    """Factors (K, D, D) from (G, D, D): one for all serves each."""
+    import pytensor.tensor as pt
+
+    return pt.broadcast_to(factors, (means.shape[0], factors.shape[1], factors.shape[2]))
 
 
 def _observe(problem: Problem, parameters: tuple[Any, ...]) -> None:
@@ -172,25 +126,25 @@ def _observe(problem: Problem, parameters: tuple[Any, ...]) -> None:
 
     from .pytensor_op import pointwise_log_likelihood
 
-    structure, table, scaling, weight = problem.structure, problem.table, problem.scaling, problem.row_weight
+    table, scaling, weight = problem.table, problem.scaling, problem.row_weight
     dims = ("obs_id", "feature")
     data = pm.Data("observed", table.values, dims=dims)
     case_weight = pt.zeros(0) if weight is None else pm.Data("sample_weight", weight, dims="obs_id")
     d = table.n_features
+    layout = problem.structure.layout(d)
 
-    def log_density(value, weights, means, scales, correlation, case_weight):  # type: ignore[no-untyped-def]
+    def log_density(value, weights, means, factors, case_weight):  # type: ignore[no-untyped-def]
         standard = (value - scaling.location) / scaling.scale
-        design = _design(structure, standard, None if weight is None else case_weight, d)
-        return pointwise_log_likelihood(weights, means, scales, correlation, *design, scaling.log_jacobian)
+        design = _design(layout, standard, None if weight is None else case_weight)
+        return pointwise_log_likelihood(weights, means, factors, *design, scaling.log_jacobian)
 
-    def draw(weights, means, scales, correlation, case_weight, size):  # type: ignore[no-untyped-def]
+    def draw(weights, means, factors, case_weight, size):  # type: ignore[no-untyped-def]
         lead = [] if rv_size_is_none(size) else [size[i] for i in range(size.type.shape[0])]
         n_rows = pt.prod(size) if lead else 1
         which = pm.Categorical.dist(weights, size=(n_rows,))
         noise = pm.Normal.dist(size=(n_rows, d))
-        factor = _factors(scales, correlation, weights.shape[0], d, structure.free(1, 2).correlated)
         # Of every component, then of the one drawn: K x N x D, where a factor per row would be N x D x D.
-        each = means[:, None, :] + pt.matmul(noise, factor.transpose(0, 2, 1))
+        each = means[:, None, :] + pt.matmul(noise, _of_each(factors, means).transpose(0, 2, 1))
         standard = each[which, pt.arange(n_rows)].reshape((*lead, d))
         return scaling.location + scaling.scale * standard
 
@@ -200,44 +154,35 @@ def _observe(problem: Problem, parameters: tuple[Any, ...]) -> None:
         case_weight,
         dist=draw,
         logp=log_density,
-        signature="(k),(k,d),(g,e),(c,p,q),(n)->(d)",
+        signature="(k),(k,d),(g,p,q),(n)->(d)",
         class_name="GaussianMixture",
         observed=data,
         dims=dims,
     )
 
 
-def _design(structure: Structure, values: Any, case_weight: Any, n_features: int) -> tuple[Any, ...]:
+def _design(layout: Layout, values: Any, case_weight: Any) -> tuple[Any, ...]:
     """`mixture.Design` of symbolic values (N, D): rows, pairs, case weights, scatter."""
     import pytensor.tensor as pt
 
     rows = [pt.ones((1, values.shape[0])), values.T]
-    if structure.rows(np.zeros((1, n_features))).shape[0] > 1 + n_features:
+    if layout.squared_norm:
         rows.append((values**2).sum(1)[None])
-    pairs = structure.pairs(n_features)
-    scatter = pt.zeros((n_features, n_features))
-    if structure.free(1, n_features).correlated and not len(pairs):
-        # Only a matrix common to all components needs the scatter of the data.
+    scatter = pt.zeros((values.shape[1], values.shape[1]))
+    if layout.common:
         scatter = pt.dot(values.T if case_weight is None else values.T * case_weight, values)
-    return pt.concatenate(rows, axis=0), pairs, pt.zeros(0) if case_weight is None else case_weight, scatter
-
-
-# Free variable of each block of `coordinates.Coordinates`, and its value variable in multiples of the coordinate: where
-# the prior is one of variances, log variance = 2 log sd.
-_FREE_VARIABLES = {
-    "weights": {"weights": 1.0},
-    "means": {"standard_means": 1.0},
-    "scales": {"standard_scales": 1.0, "standard_variances": 2.0},
-    "correlations": {"partial_shares": 1.0},
-    "rate": {"scale_rate": 1.0},
-}
+    weight = pt.zeros(0) if case_weight is None else case_weight
+    return pt.concatenate(rows, axis=0), layout.pairs, weight, scatter
 
 
 def _value_variables(model: pm.Model, coordinates: Coordinates) -> dict[str, tuple[str, float, tuple[int, ...]]]:
     """Name, multiple and shape of the value variable of each block that is not empty."""
-    found = {}
-    for block, size in coordinates.sizes.items():
-        for name, multiple in _FREE_VARIABLES[block].items():
+    c, found = coordinates, {}
+    named: dict[str, dict[str, float]] = {}
+    for term in terms_of(c.structure, c.n_components, c.n_features, Priors()):
+        named |= term.free_variables
+    for block, size in c.sizes.items():
+        for name, multiple in named.get(block, {}).items():
             if name in model.named_vars:
                 lengths = tuple(len(model.coords[dim]) for dim in model.named_vars_to_dims.get(name, ()))
                 shape = (size,) if block == "weights" else lengths

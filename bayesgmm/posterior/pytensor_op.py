@@ -34,20 +34,20 @@ from ..mixture import kernel, narrow
 from ..mixture.kernel import softmax_block
 from ..mixture.narrow import narrow_log_terms
 from . import gradient
-from .gradient import likelihood_and_gradient
+from .gradient import invert_lower, likelihood_and_gradient
 
 __all__ = ["MarginalLogLikelihood", "PointwiseLogLikelihood", "marginal_log_likelihood", "pointwise_log_likelihood"]
 
-_DTYPES = ("float64",) * 5 + ("int64",) + ("float64",) * 2
-_NDIMS = (1, 2, 2, 3, 2, 2, 1, 2)
+_DTYPES = ("float64",) * 4 + ("int64",) + ("float64",) * 2
+_NDIMS = (1, 2, 3, 2, 2, 1, 2)
 # PyTensor's cache knows an Op by its name alone: without this it would keep running machine code of older sources.
 _SOURCES = (kernel.__file__, narrow.__file__, gradient.__file__, __file__)
 _VERSION = int(sha256(b"".join(Path(source).read_bytes() for source in _SOURCES)).hexdigest()[:15], 16)
 
 
 def _as_inputs(inputs: Sequence[Any]) -> list[Variable]:
-    """Eight tensors of the types that the compiled code reads."""
-    names = ("weights", "means", "scales", "correlation", "rows", "pairs", "row_weight", "scatter")
+    """Seven tensors of the types that the compiled code reads."""
+    names = ("weights", "means", "factors", "rows", "pairs", "row_weight", "scatter")
     tensors = []
     for name, value, dtype, ndim in zip(names, inputs, _DTYPES, _NDIMS, strict=True):
         tensor = pt.as_tensor(value)
@@ -58,37 +58,36 @@ def _as_inputs(inputs: Sequence[Any]) -> list[Variable]:
 
 
 def _chain(inputs: Sequence[Variable], slopes: Sequence[Variable], factor: Any) -> list[Variable]:
-    """Gradient with respect to the eight inputs, from the gradient outputs; none of the data is differentiated."""
-    weights, _, scales, *_ = inputs
-    counts, d_means, d_log_scales, d_correlation = slopes
+    """Gradient with respect to the seven inputs, from the gradient outputs; none of the data is differentiated."""
+    counts, d_means, d_factors = slopes
     data = [disconnected_type() for _ in range(4)]
-    return [factor * counts / weights, factor * d_means, factor * d_log_scales / scales, factor * d_correlation, *data]
+    return [factor * counts / inputs[0], factor * d_means, factor * d_factors, *data]
 
 
-_CONNECTED = [True] * 4 + [False] * 4
+_CONNECTED = [True] * 3 + [False] * 4
 
 
 class MarginalLogLikelihood(Op):
     """Log likelihood of a mixture and its gradient.
 
     Inputs
-        weights (K,), means (K, D), scales (G, E), correlation (G or 0, D, D), rows (A, N), pairs (P, 2),
-        row_weight (N or 0,), scatter (D, D), as in `gradient.likelihood_and_gradient`.
+        weights (K,), means (K, D), covariance factors (G, D, D), rows (A, N), pairs (P, 2), row_weight (N or 0,),
+        scatter (D, D), as in `gradient.likelihood_and_gradient`.
     Outputs
-        log likelihood (), and its gradient with respect to log weights taken as free (K,), means (K, D), log scales
-        (G, E) and the lower triangles of ``correlation``.
+        log likelihood (), and its gradient with respect to log weights taken as free (K,), means (K, D) and the lower
+        triangles of the factors (G, D, D).
     """
 
     __props__ = ()
 
     def make_node(self, *inputs: Any) -> Apply:
-        return Apply(self, _as_inputs(inputs), [pt.dscalar(), pt.dvector(), pt.dmatrix(), pt.dmatrix(), pt.dtensor3()])
+        return Apply(self, _as_inputs(inputs), [pt.dscalar(), pt.dvector(), pt.dmatrix(), pt.dtensor3()])
 
     def infer_shape(self, node: Apply, shapes: Sequence[Any]) -> list[Any]:
-        return [(), *shapes[:4]]
+        return [(), *shapes[:3]]
 
     def connection_pattern(self, node: Apply) -> list[list[bool]]:
-        return [[connected] * 5 for connected in _CONNECTED]
+        return [[connected] * 4 for connected in _CONNECTED]
 
     def perform(self, node: Apply, inputs: Sequence[Any], output_storage: Any) -> None:
         for storage, value in zip(output_storage, _evaluate(*inputs), strict=True):
@@ -115,11 +114,11 @@ class PointwiseLogLikelihood(Op):
     __props__ = ()
 
     def make_node(self, *inputs: Any) -> Apply:
-        *eight, constant = inputs
-        return Apply(self, [*_as_inputs(eight), pt.as_tensor(constant, dtype="float64")], [pt.dvector()])
+        *seven, constant = inputs
+        return Apply(self, [*_as_inputs(seven), pt.as_tensor(constant, dtype="float64")], [pt.dvector()])
 
     def infer_shape(self, node: Apply, shapes: Sequence[Any]) -> list[Any]:
-        return [(shapes[4][1],)]
+        return [(shapes[3][1],)]
 
     def connection_pattern(self, node: Apply) -> list[list[bool]]:
         return [[connected] for connected in (*_CONNECTED, False)]
@@ -130,22 +129,22 @@ class PointwiseLogLikelihood(Op):
     def pullback(
         self, inputs: Sequence[Variable], outputs: Sequence[Variable], cotangents: Sequence[Variable]
     ) -> list[Variable]:
-        *eight, _ = inputs
+        *seven, _ = inputs
         [cotangent] = cotangents
         try:
             # The gradient of a sum: the same factor for every row.
             factor = get_underlying_scalar_constant_value(cotangent)
         except NotScalarConstantError:
             return [
-                *_chain(eight, marginal_log_likelihood(*_reweighted(eight, cotangent))[1:], 1.0),
+                *_chain(seven, marginal_log_likelihood(*_reweighted(seven, cotangent))[1:], 1.0),
                 disconnected_type(),
             ]
-        return [*_chain(eight, marginal_log_likelihood(*eight)[1:], factor), disconnected_type()]
+        return [*_chain(seven, marginal_log_likelihood(*seven)[1:], factor), disconnected_type()]
 
 
-def _reweighted(eight: Sequence[Variable], factor: Variable) -> list[Variable]:
+def _reweighted(seven: Sequence[Variable], factor: Variable) -> list[Variable]:
     """The same inputs with every row's case weight multiplied by ``factor`` (N,)."""
-    *parameters, rows, pairs, row_weight, scatter = eight
+    *parameters, rows, pairs, row_weight, scatter = seven
     # Case weights may be left empty: then they are ones.
     weight = factor * pt.concatenate([row_weight, pt.ones_like(factor)])[: rows.shape[1]]
     values = rows[1 : 1 + scatter.shape[0]]
@@ -163,59 +162,45 @@ def sum_of_rows(fgraph: Any, node: Apply) -> list[Variable] | None:
     [summands] = node.inputs
     if summands.owner is None or not isinstance(summands.owner.op, PointwiseLogLikelihood):
         return None
-    *eight, constant = summands.owner.inputs
-    _, _, _, _, rows, _, row_weight, _ = eight
+    *seven, constant = summands.owner.inputs
+    _, _, _, rows, _, row_weight, _ = seven
     total = pt.switch(pt.eq(row_weight.shape[0], 0), rows.shape[1].astype("float64"), row_weight.sum())
-    return [marginal_log_likelihood(*eight)[0] + constant * total]
+    return [marginal_log_likelihood(*seven)[0] + constant * total]
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _evaluate(weights, means, scales, correlation, rows, pairs, row_weight, scatter):  # type: ignore[no-untyped-def]
+def _evaluate(weights, means, factors, rows, pairs, row_weight, scatter):  # type: ignore[no-untyped-def]
+    counts, d_means, d_factors = np.empty(weights.shape), np.empty(means.shape), np.empty(factors.shape)
     # Contiguous arrays of one type: whatever the graph brings, numba compiles the E-step once.
-    return likelihood_and_gradient(
+    value = likelihood_and_gradient(
         np.ascontiguousarray(weights),
         np.ascontiguousarray(means),
-        np.ascontiguousarray(scales),
-        np.ascontiguousarray(correlation),
+        np.ascontiguousarray(factors),
         np.ascontiguousarray(rows),
         np.ascontiguousarray(pairs),
         np.ascontiguousarray(row_weight),
         np.ascontiguousarray(scatter),
+        counts,
+        d_means,
+        d_factors,
     )
+    return value, counts, d_means, d_factors
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _whitening_of(weights, means, scales, correlation):  # type: ignore[no-untyped-def]
-    """Inverse Cholesky factors (K, D, D) and log normalisers (K,), weights included."""
+def _evaluate_rows(weights, means, factors, rows, pairs, row_weight, scatter, constant):  # type: ignore[no-untyped-def]
     n_components, n_features = means.shape
-    inverse = np.zeros((n_components, n_features, n_features))
-    constant = np.empty(n_components)
-    factor = np.empty((n_features, n_features))
+    n_rows = rows.shape[1]
+    # Inverse factors (K, D, D) and log normalisers (K,), weights included.
+    lower = np.empty((n_components, n_features, n_features))
+    inverse = np.empty((n_components, n_features, n_features))
+    normaliser = np.empty(n_components)
     for k in range(n_components):
-        g = k if scales.shape[0] > 1 else 0
-        constant[k] = np.log(weights[k]) - 0.5 * n_features * np.log(2 * np.pi)
         for i in range(n_features):
-            sd = scales[g, i if scales.shape[1] > 1 else 0]
-            for j in range(i + 1):
-                if correlation.shape[0] > 0:
-                    factor[i, j] = sd * correlation[g, i, j]
-                else:
-                    factor[i, j] = sd if i == j else 0.0
-            constant[k] -= np.log(factor[i, i])
-        for j in range(n_features):
-            inverse[k, j, j] = 1.0 / factor[j, j]
-            for i in range(j + 1, n_features):
-                total = 0.0
-                for m in range(j, i):
-                    total += factor[i, m] * inverse[k, m, j]
-                inverse[k, i, j] = -total / factor[i, i]
-    return inverse, constant
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def _evaluate_rows(weights, means, scales, correlation, rows, pairs, row_weight, scatter, constant):  # type: ignore[no-untyped-def]
-    n_rows, n_features = rows.shape[1], means.shape[1]
-    inverse, normaliser = _whitening_of(weights, means, scales, correlation)
+            for j in range(n_features):
+                lower[k, i, j] = factors[k if factors.shape[0] > 1 else 0, i, j]
+        log_det = invert_lower(lower, k, inverse)
+        normaliser[k] = np.log(weights[k]) - log_det - 0.5 * n_features * np.log(2 * np.pi)
     centres = np.ascontiguousarray(means)
     result = np.empty(n_rows)
     # Blocks, so that K x N is never held.
@@ -234,11 +219,9 @@ def _evaluate_rows(weights, means, scales, correlation, rows, pairs, row_weight,
 @register_funcify_default_op_cache_key(MarginalLogLikelihood)
 def _numba_marginal(op: MarginalLogLikelihood, **kwargs: Any) -> tuple[Any, int]:
     @numba_njit
-    def marginal_log_likelihood(weights, means, scales, correlation, rows, pairs, row_weight, scatter):  # type: ignore[no-untyped-def]
-        value, counts, d_means, d_log_scales, d_correlation = _evaluate(
-            weights, means, scales, correlation, rows, pairs, row_weight, scatter
-        )
-        return np.asarray(value), counts, d_means, d_log_scales, d_correlation
+    def marginal_log_likelihood(weights, means, factors, rows, pairs, row_weight, scatter):  # type: ignore[no-untyped-def]
+        value, counts, d_means, d_factors = _evaluate(weights, means, factors, rows, pairs, row_weight, scatter)
+        return np.asarray(value), counts, d_means, d_factors
 
     return marginal_log_likelihood, _VERSION
 
@@ -246,8 +229,8 @@ def _numba_marginal(op: MarginalLogLikelihood, **kwargs: Any) -> tuple[Any, int]
 @register_funcify_default_op_cache_key(PointwiseLogLikelihood)
 def _numba_pointwise(op: PointwiseLogLikelihood, **kwargs: Any) -> tuple[Any, int]:
     @numba_njit
-    def pointwise_log_likelihood(weights, means, scales, correlation, rows, pairs, row_weight, scatter, constant):  # type: ignore[no-untyped-def]
-        return _evaluate_rows(weights, means, scales, correlation, rows, pairs, row_weight, scatter, constant)
+    def pointwise_log_likelihood(weights, means, factors, rows, pairs, row_weight, scatter, constant):  # type: ignore[no-untyped-def]
+        return _evaluate_rows(weights, means, factors, rows, pairs, row_weight, scatter, constant)
 
     return pointwise_log_likelihood, _VERSION
 

@@ -61,17 +61,13 @@ class Problem:
             For data that is no table of finite numbers, an unknown covariance type, a number of components that is not
             between 1 and N, case weights that do not fit, or priors of another number of features.
         """
-        try:
-            structure = structure_named(covariance_type)
-        except (TypeError, ValueError) as error:
-            raise InputError(str(error)) from None
+        structure = structure_named(covariance_type)
         priors = Priors() if priors is None else priors
         if not isinstance(priors, Priors):
             raise InputError(f"priors={priors!r}: give an instance of Priors, or None for the defaults")
         table = as_table(data, missing=missing)
         weight = checked_weight(table.of_kept(sample_weight), table.n_obs)
-        common = structure.common_scale
-        scaling = Scaling.of(table.values, common=common, sample_weight=weight)
+        scaling = structure.scaling(table.values, weight)
         if priors.units == "data":
             scaling = Scaling(scaling.location, np.ones(table.n_features))
         priors.mean_vectors(table.n_features)

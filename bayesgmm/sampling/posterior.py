@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from ..data import InputError, Scaling, Table
 from ..mixture import Mixture, draw_responsibilities, structure_named
 from ..posterior.coordinates import Coordinates
-from ..posterior.priors import InverseGammaScale, Priors
+from ..posterior.priors import Priors
+from ..posterior.terms import terms_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,46 +47,15 @@ def pointwise_log_likelihood(draws: Mixture, values: Array) -> Array:
     return result
 
 
-def log_prior(draws: Mixture, scaling: Scaling, priors: Priors) -> dict[str, Array]:
+def log_prior(coordinates: Coordinates, unconstrained: Array, priors: Priors) -> dict[str, Array]:
     """Log prior densities of weights, means, scales and correlations (S,), on their own scales.
 
-    What `arviz.psense_summary` perturbs. With a hyperprior on the rate of the scales, these are integrated over it.
+    What `arviz.psense_summary` perturbs. ``priors`` are on the scale of the coordinates (`Priors.on_scale_of`); with a
+    hyperprior on the rate of the scales, these are integrated over it.
     """
-    from scipy.special import gammaln, xlogy
-
-    k, d = draws.n_components, draws.n_features
-    standard, priors = draws.standardised(scaling), priors.on_scale_of(scaling)
-    a = priors.weight_concentration
-    location, spread = priors.mean_vectors(d)
-    result = {
-        "weights": gammaln(k * a) - k * gammaln(a) + xlogy(a - 1, standard.weights).sum(-1),
-        "means": (-0.5 * ((standard.means - location) / spread) ** 2 - np.log(spread) - 0.5 * np.log(2 * np.pi)).sum(
-            (-2, -1)
-        ),
-    }
-    free = draws.structure.free(k, d)
-    dense = standard.dense_covariances[..., : free.groups, :, :]
-    log_sd = 0.5 * np.log(np.diagonal(dense, axis1=-2, axis2=-1)[..., : free.width])
-    scale = priors.scale
-    if isinstance(scale, InverseGammaScale) and scale.hyper is not None:
-        g, h = scale.hyper
-        n = free.groups * free.width
-        total = g + n * scale.shape
-        inverse = np.exp(-2 * log_sd).sum((-2, -1))
-        result["scales"] = (
-            g * np.log(h) - gammaln(g) + gammaln(total) - total * np.log(h + inverse)
-            - n * gammaln(scale.shape) + n * np.log(2) - 2 * scale.shape * log_sd.sum((-2, -1))
-        )  # fmt: skip
-    else:
-        result["scales"] = scale.log_density(log_sd, k, d).sum((-2, -1))
-    # From densities of log sd to densities of sd.
-    result["scales"] = result["scales"] - log_sd.sum((-2, -1))
-    if free.correlated and d > 1:
-        # LKJ, up to its normaliser, which no perturbation moves.
-        _, log_det = np.linalg.slogdet(dense)
-        log_det = log_det - 2 * log_sd.sum(-1)
-        result["correlations"] = (priors.correlation_eta - 1) * log_det.sum(-1)
-    return result
+    c, blocks = coordinates, coordinates.split(unconstrained)
+    terms = terms_of(c.structure, c.n_components, c.n_features, priors)
+    return {term.name: term.log_density(blocks) for term in terms if c.sizes[term.name] or term.name == "weights"}
 
 
 def to_datatree(
@@ -146,7 +116,8 @@ def to_datatree(
         | {"relabelled": (("chain", "draw"), moved.reshape(lead))},
         coords=axes,
     )
-    prior = {n: (("chain", "draw"), v.reshape(lead)) for n, v in log_prior(draws, scaling, priors).items()}
+    log_priors = log_prior(coordinates, flat, priors.on_scale_of(scaling))
+    prior = {name: (("chain", "draw"), value.reshape(lead)) for name, value in log_priors.items()}
     obs = {"obs_id": obs_labels(table.index), "feature": features}
     groups: dict[str, xr.Dataset] = {
         "posterior": posterior,

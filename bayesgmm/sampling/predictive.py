@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,8 +9,9 @@ from numpy.typing import NDArray
 
 from ..mixture import Mixture
 from ..posterior.coordinates import Coordinates
-from ..posterior.priors import InverseGammaScale, Priors, ScalePrior
+from ..posterior.priors import Priors
 from ..posterior.target import Problem
+from ..posterior.terms import terms_of
 from .posterior import view_of
 
 if TYPE_CHECKING:
@@ -20,50 +20,16 @@ if TYPE_CHECKING:
 __all__ = ["posterior_predictive", "prior_draws", "prior_predictive", "replicates"]
 
 Array = NDArray[np.float64]
-_GRID = 200_001
-
-
-def _log_scale_draws(scale: ScalePrior, k: int, d: int, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
-    """Log standard deviations from any scale prior, by inverting the distribution function on a fine grid."""
-    grid = np.linspace(-30.0, 30.0, _GRID)
-    with np.errstate(over="ignore"):
-        log_density = scale.log_density(grid, k, d)
-    density = np.exp(log_density - log_density.max())
-    cumulative = np.concatenate([[0.0], np.cumsum(0.5 * (density[1:] + density[:-1]))])
-    inside = np.flatnonzero(density > 0)
-    part = slice(max(inside[0] - 1, 0), inside[-1] + 1)
-    return np.interp(rng.uniform(size=shape) * cumulative[-1], cumulative[part], grid[part])
 
 
 def prior_draws(coordinates: Coordinates, priors: Priors, n_draws: int, rng: np.random.Generator) -> Array:
     """Draws (S, P) from the prior, on the unconstrained scale."""
-    k, d = coordinates.n_components, coordinates.n_features
-    free = coordinates.structure.free(k, d)
-    # Logs of gamma variables, by log G(a) = log G(a + 1) + log(U) / a: small concentrations underflow otherwise.
-    a = priors.weight_concentration
-    log_gamma = np.log(rng.standard_gamma(a + 1, (n_draws, k))) + np.log(rng.uniform(size=(n_draws, k))) / a
-    logits = log_gamma - log_gamma.mean(1, keepdims=True)
-    location, spread = priors.mean_vectors(d)
-    means = location + spread * rng.standard_normal((n_draws, k, d))
-    scale = priors.scale
-    width = (n_draws, free.groups * free.width)
-    rate = np.empty((n_draws, 0))
-    if isinstance(scale, InverseGammaScale) and scale.hyper is not None:
-        # Variances are the rate times those of rate one.
-        shape, inverse = scale.hyper
-        draws = rng.standard_gamma(shape + 1, (n_draws, 1))
-        rate = np.log(draws) + np.log(rng.uniform(size=(n_draws, 1))) / shape - np.log(inverse)
-        unit = replace(scale, rate=1.0, hyper=None)
-        scales = _log_scale_draws(unit, k, d, width, rng) + 0.5 * rate
-    else:
-        scales = _log_scale_draws(scale, k, d, width, rng)
-    odds = np.empty((n_draws, 0))
-    if free.correlated and d > 1:
-        # Canonical partial correlations: (1 + rho) / 2 ~ Beta(b, b) (Lewandowski, Kurowicka & Joe 2009).
-        b = np.array([priors.correlation_eta + 0.5 * (d - 2 - j) for i in range(d) for j in range(i)] * free.groups)
-        p = np.clip(rng.beta(b, b, (n_draws, b.size)), 1e-12, 1 - 1e-12)
-        odds = np.log(p) - np.log1p(-p)
-    return np.concatenate([logits[:, :-1], means.reshape(n_draws, -1), scales, odds, rate], axis=1)
+    c = coordinates
+    drawn: dict[str, Array] = {}
+    for term in terms_of(c.structure, c.n_components, c.n_features, priors):
+        drawn |= term.draw(n_draws, rng)
+    none = np.empty((n_draws, 0))
+    return np.concatenate([drawn.get(name, none) for name in c.sizes], axis=1)
 
 
 def replicates(draws: Mixture, n_rows: int, rng: np.random.Generator) -> Array:

@@ -19,7 +19,7 @@ from scipy.special import expit, logsumexp
 from ..data import InputError
 from ..mixture import Mixture, log_density
 from .smc import smc_log_evidence
-from .target import Target, permuted
+from .target import Target
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -179,7 +179,7 @@ def bridge(target: Target, points: Array, pivot: Mixture, rounds: int = 1, rando
     pivot = _representative(target, flat, pivot)
     inside = flat
     if target.n_components > 1:
-        inside = permuted(target.coordinates, flat, target.labels(flat, pivot))
+        inside = target.coordinates.permuted(flat, target.labels(flat, pivot))
     log_target = target.density.many(inside)
     values, variances = [], []
     rng = np.random.default_rng(random_seed)
@@ -200,7 +200,7 @@ def _representative(target: Target, flat: Array, pivot: Mixture) -> Mixture:
         return pivot
     thinned = flat[:: max(1, len(flat) // 1000)]
     for _ in range(2):
-        aligned = permuted(target.coordinates, thinned, target.labels(thinned, pivot))
+        aligned = target.coordinates.permuted(thinned, target.labels(thinned, pivot))
         pivot = target.mixtures(np.median(aligned, axis=0)[None])[0]
     return pivot
 

@@ -169,7 +169,7 @@ def _arguments(problem: Problem, concentration: float, prior: Array) -> tuple[An
     """What the compiled sampler takes, from ``values`` on, less ``start``."""
     values = np.ascontiguousarray(problem.scaling.standardise(problem.table.values))
     d = values.shape[1]
-    free = problem.structure.free(2, d)
+    shared, width, correlated = _covariances(problem.structure, d)
     scale = problem.priors.scale
     unit, hyper, shape = scale, (0.0, 0.0), 0.0
     if isinstance(scale, InverseGammaScale):
@@ -184,9 +184,26 @@ def _arguments(problem: Problem, concentration: float, prior: Array) -> tuple[An
         log_prior = np.log(prior)
     return (
         values, float(concentration), log_prior, coefficients, distributions, location, spread**-2.0,
-        problem.priors.correlation_eta, np.array(hyper, dtype=float), float(shape), free.groups == 1, free.width,
-        free.correlated,
+        problem.priors.correlation_eta, np.array(hyper, dtype=float), float(shape), shared, width,
+        correlated,
     )  # fmt: skip
+
+
+def _covariances(structure: Structure, n_features: int) -> tuple[bool, int, bool]:
+    """Whether all components share them, scales of one, and whether there are correlations.
+
+    Raises
+    ------
+    InputError
+        For a structure with parts that the sampler has no move for.
+    """
+    parts = {part.name: part for part in structure.parts(2, n_features)}
+    if not parts.keys() <= {"scales", "correlations"}:
+        raise InputError(
+            f"covariance_type={structure.name!r}: filled_components has no moves for its {', '.join(parts)}; "
+            "choose 'full', 'tied', 'diag' or 'spherical'"
+        )
+    return not parts["scales"].own, parts["scales"].size, "correlations" in parts
 
 
 def _log_scale_distribution(scale: ScalePrior, k: int, d: int) -> Array:

@@ -21,7 +21,7 @@ from ..sampling.posterior import PosteriorView, pointwise_log_likelihood
 from .psis import psis_loo
 from .smc import anneal
 from .smc_moves import move_components, move_hamiltonian
-from .target import Target, permuted
+from .target import Target
 
 __all__ = ["Loo", "leave_one_out", "of_chains"]
 
@@ -134,7 +134,7 @@ def _refit(target: Target, view: PosteriorView, rows: NDArray[np.intp], random_s
         return np.empty(0)
     points = view.unconstrained[:: max(1, len(view.unconstrained) // _PARTICLES)][:_PARTICLES]
     if target.n_components > 1:
-        points = permuted(target.coordinates, points, target.labels(points, view.em.standardised(view.scaling)))
+        points = target.coordinates.permuted(points, target.labels(points, view.em.standardised(view.scaling)))
     size = points.shape[1]
     spread = np.linalg.cholesky(np.atleast_2d(np.cov(points.T)) + 1e-10 * np.eye(size))
     step = 1.2 * size**-0.25

@@ -13,7 +13,9 @@ from numba import njit
 from numpy.typing import NDArray
 
 from ..mixture import run_parallel, single_threaded_blas
+from ..mixture.addresses import call_constrain
 from ..posterior.density import Density, log_density_and_gradient
+from ..posterior.terms import MeansTerm
 
 __all__ = ["move_components", "move_hamiltonian"]
 
@@ -25,7 +27,7 @@ _CHUNK = 64
 @njit(nogil=True, cache=True, error_model="numpy")
 def _hamiltonian(
     points, values, seed, spread, step, n_steps, n_moves,
-    n_components, scale_shape, correlated, rows, pairs, row_weight, scatter, prior,
+    model, numbers, rows, pairs, row_weight, scatter,
 ):  # fmt: skip
     """Hamiltonian Monte Carlo with mass matrix (spread spread')^-1 on each of points (S, P), in place; acceptance."""
     np.random.seed(seed)
@@ -33,9 +35,7 @@ def _hamiltonian(
     slope = np.empty(size)
     accepted = 0.0
     for s in range(n_particles):
-        log_density_and_gradient(
-            points[s], slope, n_components, scale_shape, correlated, rows, pairs, row_weight, scatter, prior
-        )
+        log_density_and_gradient(points[s].copy(), slope, model, numbers, rows, pairs, row_weight, scatter)
         current = np.dot(spread.T, slope)
         for _ in range(n_moves):
             momentum = np.random.standard_normal(size)
@@ -48,9 +48,7 @@ def _hamiltonian(
             for _ in range(n_steps):
                 momentum += 0.5 * eps * gradient
                 x += eps * np.dot(spread, momentum)
-                value = log_density_and_gradient(
-                    x, slope, n_components, scale_shape, correlated, rows, pairs, row_weight, scatter, prior
-                )
+                value = log_density_and_gradient(x, slope, model, numbers, rows, pairs, row_weight, scatter)
                 if not np.isfinite(value):
                     break
                 gradient = np.dot(spread.T, slope)
@@ -73,44 +71,33 @@ def _random_step():
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _shift_mean(x, at, k, step, n_features, scale_shape, correlated, at_scales, at_correlations):
+def _shift_mean(x, at, start, k, step, n_components, n_features, n_factors, constrain, factors):
     """Move the mean of component k by ``step`` times a draw from its own Gaussian. Symmetric: its covariance stays."""
-    groups, width = scale_shape
-    g = k if groups > 1 else 0
+    call_constrain(constrain, x.ctypes.data + 8 * start, n_components, n_features, factors.ctypes.data)
+    g = k if n_factors > 1 else 0
     z = np.random.standard_normal(n_features)
-    n_pairs = n_features * (n_features - 1) // 2
-    m = at_correlations + g * n_pairs
     for i in range(n_features):
-        off = 0.0
-        remaining = 1.0
-        if correlated:
-            for j in range(i):
-                off += np.tanh(0.5 * x[m]) * remaining * z[j]
-                remaining /= np.cosh(0.5 * x[m])
-                m += 1
-        off += remaining * z[i]
-        x[at + i] += step * np.exp(x[at_scales + g * width + (i if width > 1 else 0)]) * off
+        for j in range(i + 1):
+            x[at + i] += step * factors[g, i, j] * z[j]
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def _components(
-    points, values, seed, n_sweeps, n_components, scale_shape, correlated, rows, pairs, row_weight, scatter, prior
-):
+    points, values, seed, n_sweeps, table, scales, at_rate, location, precision,
+    model, numbers, rows, pairs, row_weight, scatter,
+):  # fmt: skip
     """Metropolis sweeps over weights, means and covariances, one component at a time; returns the acceptance rate.
 
-    Every proposal treats all components alike, so that the sweeps serve a cloud spread over all K! labellings.
+    Every proposal treats all components alike, so that the sweeps serve a cloud spread over all K! labellings. ``table`` says
+    where the parts of the covariances lie (`Coordinates.table`), ``scales`` where those begin and end that have the rate at
+    ``at_rate``, -1 for none.
     """
     np.random.seed(seed)
     n_particles, size = points.shape
-    n_features = scatter.shape[0]
-    groups, width = scale_shape
-    n_pairs = n_features * (n_features - 1) // 2 if correlated else 0
+    n_components, n_features, n_factors = model[0], model[1], model[2]
     at_means = n_components - 1
     at_scales = at_means + n_components * n_features
-    at_correlations = at_scales + groups * width
-    at_rate = at_correlations + groups * n_pairs
-    location = prior[9 : 9 + n_features]
-    precision = prior[9 + n_features : 9 + 2 * n_features]
+    factors = np.empty((n_factors, n_features, n_features))
     # Kinds of move: mean, mean from the prior, covariance, weight; then the rate and an exchange of scale and rate.
     n_kinds = 4 * n_components + 2
     gradient = np.empty(size)
@@ -126,7 +113,7 @@ def _components(
                 correction = 0.0
                 if kind == 0:
                     at = at_means + k * n_features
-                    _shift_mean(x, at, k, step, n_features, scale_shape, correlated, at_scales, at_correlations)
+                    _shift_mean(x, at, at_scales, k, step, n_components, n_features, n_factors, model[3], factors)
                 elif kind == 1:
                     for i in range(n_features):
                         at = at_means + k * n_features + i
@@ -134,12 +121,14 @@ def _components(
                         x[at] = location[i] + np.random.standard_normal() / np.sqrt(precision[i])
                         correction += 0.5 * precision[i] * ((x[at] - location[i]) ** 2 - (old - location[i]) ** 2)
                 elif kind == 2:
-                    if k >= groups:
+                    moved = 0
+                    for p in range(table.shape[0]):
+                        if table[p, 2] == 1 or k == 0:
+                            for m in range(table[p, 0] + k * table[p, 1], table[p, 0] + (k + 1) * table[p, 1]):
+                                x[m] += step * np.random.standard_normal()
+                                moved += 1
+                    if moved == 0:
                         continue
-                    for e in range(width):
-                        x[at_scales + k * width + e] += step * np.random.standard_normal()
-                    for m in range(n_pairs):
-                        x[at_correlations + k * n_pairs + m] += step * np.random.standard_normal()
                 elif kind == 3:
                     if n_components == 1:
                         continue
@@ -150,17 +139,15 @@ def _components(
                     if k < n_components - 1:
                         x[k] += shift
                 else:
-                    if at_rate >= size:
+                    if at_rate < 0:
                         continue
                     shift = step * np.random.standard_normal()
                     x[at_rate] += shift
                     if kind == 5:
                         # All scales with their rate: variances and rate grow by one factor.
-                        for m in range(at_scales, at_correlations):
+                        for m in range(scales[0], scales[1]):
                             x[m] += 0.5 * shift
-                value = log_density_and_gradient(
-                    x, gradient, n_components, scale_shape, correlated, rows, pairs, row_weight, scatter, prior
-                )
+                value = log_density_and_gradient(x, gradient, model, numbers, rows, pairs, row_weight, scatter)
                 tried += 1
                 if np.isfinite(value) and np.log(np.random.uniform()) < value - values[s] + correction:
                     points[s] = x
@@ -204,4 +191,10 @@ def move_hamiltonian(
 
 def move_components(density: Density, points: Array, n_sweeps: int, rng: np.random.Generator) -> float:
     """Sweeps of component moves of points (S, P) in place; returns the acceptance rate."""
-    return _in_chunks(_components, density, points, rng, n_sweeps)
+    c = density.coordinates
+    scales, at_rate = (0, 0), -1
+    if c.with_rate:
+        scales, at_rate = (c.where("scales").start, c.where("scales").stop), c.where("rate").start
+    [means] = [term for term in density.terms if isinstance(term, MeansTerm)]
+    prior = np.ascontiguousarray(means.location), means.spread**-2.0
+    return _in_chunks(_components, density, points, rng, n_sweeps, c.table, scales, at_rate, *prior)

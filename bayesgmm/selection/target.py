@@ -20,7 +20,7 @@ from ..sampling.posterior import PosteriorView, priors_of, view_of
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["Target", "permuted"]
+__all__ = ["Target"]
 
 Array = NDArray[np.float64]
 
@@ -107,20 +107,3 @@ class Target:
         congruent regions.
         """
         return labels_by_pivot(self.mixtures(points), self.values, pivot.rounded())
-
-
-def permuted(coordinates: Coordinates, points: Array, order: NDArray[np.intp]) -> Array:
-    """Unconstrained points (S, P) with their components in another order (S, K)."""
-    k, d = coordinates.n_components, coordinates.n_features
-    part = coordinates.split(points)
-    logits = np.concatenate([part["weights"], -part["weights"].sum(-1, keepdims=True)], axis=-1)
-    blocks = [np.take_along_axis(logits, order, axis=1)[:, :-1]]
-    means = part["means"].reshape(-1, k, d)
-    blocks.append(np.take_along_axis(means, order[:, :, None], axis=1).reshape(len(points), -1))
-    groups = coordinates.structure.free(k, d).groups
-    for name in ("scales", "correlations"):
-        block = part[name]
-        if groups == k and block.shape[1]:
-            block = np.take_along_axis(block.reshape(len(points), k, -1), order[:, :, None], axis=1)
-        blocks.append(block.reshape(len(points), part[name].shape[1]))
-    return np.concatenate([*blocks, part["rate"]], axis=1)

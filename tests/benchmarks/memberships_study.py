@@ -30,8 +30,9 @@ import numpy as np
 from bayesgmm.em import fit_mixture
 from bayesgmm.mixture import Mixture, draw_responsibilities, responsibilities, structure_named
 from bayesgmm.posterior.coordinates import Coordinates
-from bayesgmm.posterior.priors import LogNormalScale, Priors
+from bayesgmm.posterior.priors import Priors
 from bayesgmm.sampling.posterior import view_of
+from bayesgmm.sampling.predictive import prior_draws
 from bayesgmm.sampling.sample import sample_posterior
 
 CI_PROB = 0.89
@@ -92,24 +93,7 @@ CELLS = (
 def prior_mixture(cell: Cell, rng: np.random.Generator) -> Mixture:
     """One draw of the parameters from the prior."""
     c = Coordinates(structure_named(cell.structure), cell.k, cell.d)
-    free, priors = c.structure.free(cell.k, cell.d), cell.priors
-    log_weights = np.log(rng.dirichlet(np.full(cell.k, priors.weight_concentration)))
-    scale = priors.scale
-    assert isinstance(scale, LogNormalScale)
-    blocks = [
-        (log_weights - log_weights.mean())[:-1],
-        rng.normal(0, cell.spread, cell.k * cell.d),
-        rng.normal(scale.resolved(cell.k, cell.d), scale.sigma, free.groups * free.width),
-    ]
-    if free.correlated:
-        # Canonical partial correlations of an LKJ matrix (Lewandowski, Kurowicka & Joe 2009).
-        depth = [j for i in range(cell.d) for j in range(i)]
-        b = np.tile([priors.correlation_eta + 0.5 * (cell.d - 2 - j) for j in depth], free.groups)
-        half = rng.beta(b, b)
-        blocks.append(np.log(half / (1 - half)))
-    u = np.concatenate(blocks)
-    weights, means, _, _ = c.constrain(u)
-    return Mixture.from_dense(c.structure, weights, means, c.covariances(u))
+    return c.mixture(prior_draws(c, cell.priors, 1, rng)[0])
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from bayesgmm.posterior.priors import Priors
 from bayesgmm.sampling.posterior import priors_of, to_datatree, view_of
 from bayesgmm.sampling.sample import sample_posterior
 from bayesgmm.selection.smc import smc_log_evidence
-from bayesgmm.selection.target import Target, permuted
+from bayesgmm.selection.target import Target
 
 REPORT = Path(__file__).resolve().parents[2] / "reports" / "verdicts.md"
 CONVERGED = frozenset({"converged"})
@@ -115,7 +115,7 @@ def orders_mixed(values: np.ndarray, k: int, structure: str, draws: int) -> xr.D
     rng = np.random.default_rng(0)
     for c in range(len(u)):
         order = np.roll(np.arange(k), c) if c < k else rng.permutation(k)
-        u[c] = permuted(target.coordinates, u[c], np.tile(order, (view.n_draws, 1)))
+        u[c] = target.coordinates.permuted(u[c], np.tile(order, (view.n_draws, 1)))
     return realigned(post, u)
 
 

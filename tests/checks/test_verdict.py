@@ -9,7 +9,7 @@ from bayesgmm.checks.verdict import VERDICTS, diagnose, label_free
 from bayesgmm.data import InputError
 from bayesgmm.sampling.posterior import view_of
 from bayesgmm.selection.separate_modes import separate_modes
-from bayesgmm.selection.target import Target, permuted
+from bayesgmm.selection.target import Target
 
 from ..benchmarks.verdicts import blobs, corners, realigned, sampled, stuck, with_duplicates
 
@@ -48,7 +48,7 @@ def test_quantities_do_not_depend_on_labels(good):
     rng = np.random.default_rng(0)
     flat = u.reshape(-1, u.shape[-1])
     order = np.stack([rng.permutation(2) for _ in range(len(flat))])
-    shuffled = realigned(good, permuted(target.coordinates, flat, order).reshape(u.shape))
+    shuffled = realigned(good, target.coordinates.permuted(flat, order).reshape(u.shape))
     raw = view_of(shuffled)
     scrambled = label_free(view_of(shuffled.assign(posterior=good["posterior"])))
     for name, values in label_free(view).items():

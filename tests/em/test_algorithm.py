@@ -78,7 +78,7 @@ def test_gradient_equals_finite_differences(name: str) -> None:
                - value(mixture.weights, mixture.means - h * step, mixture.covariances)) / (2 * h)  # fmt: skip
     assert (gradient.means * step).sum() == pytest.approx(numeric, abs=1e-4)
     step = np.random.default_rng(1).normal(size=mixture.covariances.shape)
-    if mixture.structure.free(1, 2).correlated:
+    if step.shape[-2:] == (2, 2) and name in ("full", "tied"):
         step = step + np.swapaxes(step, -1, -2)
     numeric = (value(mixture.weights, mixture.means, mixture.covariances + h * step)
                - value(mixture.weights, mixture.means, mixture.covariances - h * step)) / (2 * h)  # fmt: skip

@@ -9,7 +9,8 @@ import pymc as pm
 import pytest
 from scipy.stats import dirichlet, gamma, norm
 
-from bayesgmm.mixture import COVARIANCE_TYPES, Design, structure_named
+from bayesgmm.mixture import Design, structure_named
+from bayesgmm.mixture.structure import STRUCTURES
 from bayesgmm.posterior.coordinates import Coordinates
 from bayesgmm.posterior.density import Density
 from bayesgmm.posterior.priors import HalfNormalScale, InverseGammaScale, Priors
@@ -32,7 +33,7 @@ def prior_only(structure: str, k: int, d: int, priors: Priors) -> Density:
     return make(structure, k, d, priors, weight=np.zeros(40))
 
 
-@pytest.mark.parametrize("structure", COVARIANCE_TYPES)
+@pytest.mark.parametrize("structure", STRUCTURES)
 @pytest.mark.parametrize("priors", PRIORS, ids=["lognormal", "halfnormal", "inverse-gamma", "hyper"])
 def test_gradient_is_that_of_the_value(structure, priors):
     """Central differences at step h err by O(h^2)."""
@@ -45,13 +46,13 @@ def test_gradient_is_that_of_the_value(structure, priors):
         np.testing.assert_allclose(gradient, numeric, rtol=1e-6, atol=1e-6)
 
 
-@pytest.mark.parametrize("structure", COVARIANCE_TYPES)
+@pytest.mark.parametrize("structure", STRUCTURES)
 @pytest.mark.parametrize(("k", "d"), [(1, 1), (1, 3), (3, 2), (2, 4)])
 def test_coordinates_round_trip(structure, k, d):
     coordinates = Coordinates(structure_named(structure), k, d, with_rate=True)
     x = np.random.default_rng(0).normal(size=(2, 3, coordinates.size))
-    weights, means, _, _ = coordinates.constrain(x)
-    covariances = coordinates.covariances(x)
+    weights, means, _ = coordinates.constrain(x)
+    covariances = coordinates.mixture(x).dense_covariances
     assert weights.shape == (2, 3, k)
     assert covariances.shape == (2, 3, k, d, d)
     np.testing.assert_allclose(weights.sum(-1), 1)
@@ -65,7 +66,7 @@ def test_prior_is_the_product_of_its_parts(priors):
     k, d = 3, 2
     density = prior_only("diag", k, d, priors)
     x = np.random.default_rng(0).normal(size=density.size)
-    weights, means, scales, _ = density.coordinates.constrain(x)
+    weights, means, scales = density.coordinates.values(x).values()
     expected = dirichlet(np.full(k, priors.weight_concentration)).logpdf(weights)
     expected += np.log(k) + np.log(weights).sum()
     expected += norm(priors.mean_location, priors.mean_scale).logpdf(means).sum()
@@ -92,26 +93,25 @@ def test_correlations_have_the_lkj_density(d, eta):
     fixed, z = rng.normal(size=2 * d), rng.normal(size=d * (d - 1) // 2)
 
     def factor(z):
-        return density.coordinates.constrain(np.concatenate([fixed, z]))[3][0]
+        return density.coordinates.values(np.concatenate([fixed, z]))["correlations"][0]
 
     below = np.tril_indices(d, -1)
     step = 1e-6
     jacobian = [(factor(z + step * e)[below] - factor(z - step * e)[below]) / (2 * step) for e in np.eye(z.size)]
     lkj = pm.logp(pm.LKJCorr.dist(d, eta), factor(z)).eval(mode="FAST_COMPILE")
     x = np.concatenate([fixed, z])
-    _, means, scales, _ = density.coordinates.constrain(x)
+    _, means, scales, _ = density.coordinates.values(x).values()
     others = norm(0, 2).logpdf(means).sum() + Priors().scale.log_density(np.log(scales), 1, d).sum()
     assert density(x)[0] == pytest.approx(lkj + np.linalg.slogdet(np.array(jacobian))[1] + others, rel=1e-6)
 
 
-@pytest.mark.parametrize("structure", COVARIANCE_TYPES)
+@pytest.mark.parametrize("structure", STRUCTURES)
 def test_relabelling_the_components_changes_nothing(structure):
     density = make(structure, 3, 2, Priors())
     c = density.coordinates
     x = np.random.default_rng(0).normal(size=density.size)
-    weights, means, _, _ = c.constrain(x)
-    order = [2, 0, 1]
-    other = c.unconstrain(weights[order], means[order], c.covariances(x)[order])
+    m, order = c.mixture(x), [2, 0, 1]
+    other = c.unconstrain(m.weights[order], m.means[order], m.dense_covariances[order])
     assert density(other)[0] == pytest.approx(density(x)[0], rel=1e-10)
 
 

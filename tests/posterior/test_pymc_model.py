@@ -119,7 +119,7 @@ def test_scales_have_the_dims_of_their_structure(structure, dims):
         ({"n_components": 0}, "n_components=0: give a whole number"),
         ({"n_components": 31}, "more than the 30 rows"),
         ({"n_components": 2.5}, "n_components=2.5: give a whole number"),
-        ({"covariance_type": "VVV"}, "covariance_type='VVV' is unknown"),
+        ({"covariance_type": "XYZ"}, "covariance_type='XYZ' is unknown"),
         ({"priors": Priors(mean_scale=(1.0, 2.0, 3.0))}, "mean_scale=.* has 3 values for 2 features"),
         ({"priors": "flat"}, "give an instance of Priors"),
         ({"data": frame().where(frame() > 0)}, "column 'length' has .* missing"),
@@ -186,7 +186,7 @@ def test_posterior_predictive_draws_follow_the_parameters(structure):
     point = coordinates.unconstrain(
         np.array([0.75, 0.25]), np.array([[0.0, 1.0], [2.0, -1.0]]), np.array([[[0.49, 0.0], [0.0, 0.49]]] * 2)
     )
-    weights, means, _, _ = coordinates.constrain(point)
+    weights, means, _ = coordinates.constrain(point)
     variables = {
         "weights": ("cluster", weights),
         "standard_means": (("cluster", "feature"), means),

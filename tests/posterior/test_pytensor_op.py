@@ -5,6 +5,7 @@ Shapes are symbolic throughout, so that each implementation is compiled once for
 
 from __future__ import annotations
 
+import ctypes
 from functools import cache
 from importlib.util import find_spec
 
@@ -18,7 +19,8 @@ from pytensor.link.numba.dispatch.basic import numba_funcify_and_cache_key
 from scipy.special import logsumexp
 from scipy.stats import multivariate_normal
 
-from bayesgmm.mixture import COVARIANCE_TYPES, Design, structure_named
+from bayesgmm.mixture import Design, structure_named
+from bayesgmm.mixture.structure import STRUCTURES
 from bayesgmm.posterior.pytensor_op import (
     MarginalLogLikelihood,
     PointwiseLogLikelihood,
@@ -36,80 +38,64 @@ IMPLEMENTATIONS = [
 
 
 def inputs() -> list:
-    kinds = (pt.dvector, pt.dmatrix, pt.dmatrix, pt.dtensor3, pt.dmatrix, pt.lmatrix, pt.dvector, pt.dmatrix)
-    names = ("weights", "means", "scales", "correlation", "rows", "pairs", "row_weight", "scatter")
+    kinds = (pt.dvector, pt.dmatrix, pt.dtensor3, pt.dmatrix, pt.lmatrix, pt.dvector, pt.dmatrix)
+    names = ("weights", "means", "factors", "rows", "pairs", "row_weight", "scatter")
     return [kind(name) for kind, name in zip(kinds, names, strict=True)]
 
 
 def arguments(structure: str, k: int, d: int, n: int = 60, weighted: bool = False, seed: int = 0) -> list:
-    """A mixture and data, as the eight inputs of the Ops."""
+    """A mixture and data, as the seven inputs of the Ops."""
     rng = np.random.default_rng([seed, k, d])
     structure = structure_named(structure)
-    free = structure.free(k, d)
-    factors = np.zeros((free.groups if free.correlated else 0, d, d))
-    for factor in factors:
-        wishart = rng.normal(size=(d, 2 * d))
-        covariance = wishart @ wishart.T
-        sd = np.sqrt(np.diag(covariance))
-        factor[:] = np.linalg.cholesky(covariance / np.outer(sd, sd))
+    parts = structure.parts(k, d)
+    values = {part.name: part.constrain(0.3 * rng.normal(size=part.length)) for part in parts}
     weight = rng.integers(0, 4, size=n).astype(float) if weighted else None
     design = Design.of(rng.normal(size=(n, d)), structure, weight)
-    parameters = [
-        rng.dirichlet(np.full(k, 5.0)),
-        rng.normal(size=(k, d)),
-        np.exp(0.3 * rng.normal(size=(free.groups, free.width))),
-        factors,
-    ]
+    factors = structure.assemble(values, d)
+    parameters = [rng.dirichlet(np.full(k, 5.0)), rng.normal(size=(k, d)), factors]
     return [*parameters, design.rows, design.pairs, design.row_weight, design.scatter]
 
 
 @cache
 def compiled(mode: str):
-    """Value, gradient with respect to the four parameters, and log densities of the rows."""
+    """Value, gradient with respect to the three parameters, and log densities of the rows."""
     symbols = inputs()
     rows = pointwise_log_likelihood(*symbols, 0.0)
     value = rows.sum()
-    outputs = [value, *pytensor.grad(value, symbols[:4]), rows]
+    outputs = [value, *pytensor.grad(value, symbols[:3]), rows]
     return pytensor.function(symbols, outputs, mode=PLAIN if mode == "PLAIN" else mode)
 
 
 @cache
 def pm_mixture():
-    """The same from `pm.Mixture` with a scale and a factor per component, gradients by PyTensor's autodiff."""
-    weights, means, scales, factors = inputs()[:4]
+    """The same from `pm.Mixture` with a factor per component, gradients by PyTensor's autodiff."""
+    weights, means, factors = inputs()[:3]
     data = pt.dmatrix("data")
-    rows = pm.logp(pm.Mixture.dist(weights, pm.MvNormal.dist(means, chol=scales[:, :, None] * factors)), data)
+    rows = pm.logp(pm.Mixture.dist(weights, pm.MvNormal.dist(means, chol=factors)), data)
     value = rows.sum()
-    parameters = [weights, means, scales, factors]
+    parameters = [weights, means, factors]
     outputs = [value, *pytensor.grad(value, parameters), rows]
     return pytensor.function([*parameters, data], outputs, mode=PLAIN)
 
 
 def by_pm_mixture(a: list) -> list[np.ndarray]:
     """Value, gradient and log densities for the inputs of the Ops: what components share collects their gradients."""
-    weights, means, scales, correlation, rows, *_ = a
+    weights, means, factors, rows, *_ = a
     k, d = means.shape
-    factors = np.broadcast_to(correlation if len(correlation) else np.eye(d), (k, d, d))
-    value, d_weights, d_means, d_scales, d_factors, densities = pm_mixture()(
-        weights, means, np.broadcast_to(scales, (k, d)), factors, rows[1 : 1 + d].T
-    )
-    for axis in (0, 1):
-        if scales.shape[axis] == 1:
-            d_scales = d_scales.sum(axis, keepdims=True)
+    each = np.broadcast_to(factors, (k, d, d))
+    value, d_weights, d_means, d_factors, densities = pm_mixture()(weights, means, each, rows[1 : 1 + d].T)
     # Only the lower triangle is a parameter.
-    d_factors = np.tril(d_factors if len(correlation) == k else d_factors.sum(0, keepdims=True))
-    return [value, d_weights, d_means, d_scales, d_factors[: len(correlation)], densities]
+    d_factors = np.tril(d_factors if len(factors) == k else d_factors.sum(0, keepdims=True))
+    return [value, d_weights, d_means, d_factors, densities]
 
 
 def by_numpy(a: list) -> np.ndarray:
-    weights, means, scales, correlation, rows, *_ = a
+    weights, means, factors, rows, *_ = a
     k, d = means.shape
-    log_terms = []
-    for j in range(k):
-        sd = np.broadcast_to(scales, (k, d))[j]
-        factor = np.broadcast_to(correlation, (k, d, d))[j] if len(correlation) else np.eye(d)
-        covariance = (sd[:, None] * factor) @ (sd[:, None] * factor).T
-        log_terms.append(np.log(weights[j]) + multivariate_normal(means[j], covariance).logpdf(rows[1 : 1 + d].T))
+    log_terms = [
+        np.log(weights[j]) + multivariate_normal(means[j], factor @ factor.T).logpdf(rows[1 : 1 + d].T)
+        for j, factor in enumerate(np.broadcast_to(factors, (k, d, d)))
+    ]
     return logsumexp(log_terms, axis=0)
 
 
@@ -122,7 +108,7 @@ SIZES = {
 
 
 @pytest.mark.parametrize("mode", IMPLEMENTATIONS)
-@pytest.mark.parametrize("structure", COVARIANCE_TYPES)
+@pytest.mark.parametrize("structure", STRUCTURES)
 def test_equals_pm_mixture_and_numpy(mode, structure):
     for k, d in SIZES[mode]:
         a = arguments(structure, k, d)
@@ -131,21 +117,34 @@ def test_equals_pm_mixture_and_numpy(mode, structure):
         np.testing.assert_allclose(by_numpy(a), rows, rtol=1e-9)
         np.testing.assert_allclose(rows, densities, rtol=1e-9)
         np.testing.assert_allclose(value, expected, rtol=1e-10)
+        gradient[2], slopes[2] = (pulled_back(structure, k, a[2], g) for g in (gradient[2], slopes[2]))
         for got, wanted in zip(gradient, slopes, strict=True):
             np.testing.assert_allclose(got, wanted, rtol=1e-7, atol=1e-7)
 
 
+def pulled_back(structure: str, k: int, factors: np.ndarray, d_factors: np.ndarray) -> np.ndarray:
+    """Gradient in the structure's own coordinates: all that is asked of the entries that it does not have."""
+    structure, d = structure_named(structure), factors.shape[-1]
+    values = structure.disassemble(np.broadcast_to(factors @ factors.swapaxes(-1, -2), (k, d, d)))
+    u = np.concatenate([part.unconstrain(values[part.name]) for part in structure.parts(k, d)])
+    d_u = np.zeros_like(u)
+    factors, d_factors = np.ascontiguousarray(factors), np.ascontiguousarray(d_factors)
+    call = ctypes.CFUNCTYPE(ctypes.c_int64, *[ctypes.c_int64] * 6)(structure.addresses[1])
+    call(u.ctypes.data, k, d, factors.ctypes.data, d_factors.ctypes.data, d_u.ctypes.data)
+    return d_u
+
+
 @pytest.mark.parametrize(
     ("mode", "structure"),
-    [("NUMBA", s) for s in COVARIANCE_TYPES] + [pytest.param("JAX", "tied", marks=needs_jax), ("PLAIN", "tied")],
+    [("NUMBA", s) for s in STRUCTURES] + [pytest.param("JAX", "tied", marks=needs_jax), ("PLAIN", "tied")],
 )
 def test_case_weights_count_rows(mode, structure):
     """Weight 2 is a row given twice, weight 0 a row left out."""
     a = arguments(structure, 2, 3, weighted=True)
-    weight = a[6].astype(int)
-    values = np.repeat(a[4][1:4].T, weight, axis=0)
+    weight = a[5].astype(int)
+    values = np.repeat(a[3][1:4].T, weight, axis=0)
     repeated = Design.of(values, structure_named(structure))
-    b = [*a[:4], repeated.rows, repeated.pairs, repeated.row_weight, repeated.scatter]
+    b = [*a[:3], repeated.rows, repeated.pairs, repeated.row_weight, repeated.scatter]
     value, *gradient, rows = compiled(mode)(*a)
     expected, *slopes, _ = compiled(mode)(*b)
     np.testing.assert_allclose(value, expected, rtol=1e-10)
@@ -168,7 +167,7 @@ def graph(*outputs, symbols):
 def test_value_and_gradient_cost_one_pass():
     symbols = inputs()
     value = 2 * pointwise_log_likelihood(*symbols, 1.0).sum()
-    ops = [n.op for n in graph(value, *pytensor.grad(value, symbols[:4]), symbols=symbols).toposort()]
+    ops = [n.op for n in graph(value, *pytensor.grad(value, symbols[:3]), symbols=symbols).toposort()]
     assert sum(isinstance(op, MarginalLogLikelihood) for op in ops) == 1
     assert not any(isinstance(op, PointwiseLogLikelihood) for op in ops)
 
@@ -179,13 +178,13 @@ def test_any_combination_of_rows_has_its_gradient(weighted):
     symbols = inputs()
     factor = pt.dvector("factor")
     value = (factor * pointwise_log_likelihood(*symbols, 0.7)).sum()
-    outputs = [value, *pytensor.grad(value, symbols[:4])]
+    outputs = [value, *pytensor.grad(value, symbols[:3])]
     f = pytensor.function([*symbols, factor], outputs, mode=PLAIN)
     a = arguments("tied", 2, 2, weighted=weighted)
     c = np.random.default_rng(0).uniform(size=60)
-    weight = c * a[6] if weighted else c
-    design = Design.of(a[4][1:3].T, structure_named("tied"), weight)
-    b = [*a[:6], design.row_weight, design.scatter]
+    weight = c * a[5] if weighted else c
+    design = Design.of(a[3][1:3].T, structure_named("tied"), weight)
+    b = [*a[:5], design.row_weight, design.scatter]
     got, *gradient = f(*a, c)
     expected, *slopes, _ = compiled("PLAIN")(*b)
     assert got == pytest.approx(expected + 0.7 * weight.sum(), rel=1e-10)
@@ -199,7 +198,7 @@ def test_constant_is_added_to_every_row(weighted):
     rows = pointwise_log_likelihood(*symbols, 0.7)
     f = pytensor.function(symbols, [rows.sum(), rows], mode=PLAIN)
     a = arguments("diag", 2, 2, weighted=weighted)
-    weight = a[6] if weighted else np.ones(60)
+    weight = a[5] if weighted else np.ones(60)
     value, densities = f(*a)
     assert value == pytest.approx(compiled("PLAIN")(*a)[0] + 0.7 * weight.sum())
     np.testing.assert_allclose(densities, weight * (by_numpy(a) + 0.7), rtol=1e-10)
@@ -222,8 +221,8 @@ def test_second_derivatives_are_refused_by_name():
 
 def test_wrong_number_of_dimensions_is_named():
     symbols = inputs()
-    symbols[2] = pt.dvector("scales")
-    with pytest.raises(ValueError, match="scales has 1 dimensions; the likelihood needs 2"):
+    symbols[2] = pt.dvector("factors")
+    with pytest.raises(ValueError, match="factors has 1 dimensions; the likelihood needs 3"):
         marginal_log_likelihood(*symbols)
 
 
@@ -232,4 +231,4 @@ def test_shapes_follow_from_the_inputs():
     outputs = [*marginal_log_likelihood(*symbols), pointwise_log_likelihood(*symbols, 0.0)]
     f = pytensor.function(symbols, [o.shape for o in outputs], mode=PLAIN)
     assert not [n for n in f.maker.fgraph.toposort() if "LogLikelihood" in str(n.op)]
-    assert [tuple(s) for s in f(*arguments("full", 3, 2))] == [(), (3,), (3, 2), (3, 2), (3, 2, 2), (60,)]
+    assert [tuple(s) for s in f(*arguments("full", 3, 2))] == [(), (3,), (3, 2), (3, 2, 2), (60,)]

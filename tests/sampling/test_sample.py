@@ -187,7 +187,7 @@ def test_bad_calls_fail_before_sampling_with_one_sentence(change: dict, culprit:
 
 
 def test_interrupt_returns_the_draws_so_far(monkeypatch: pytest.MonkeyPatch) -> None:
-    from bayesgmm.posterior import chains
+    from bayesgmm.sampling.samplers import chains
 
     calls = {"n": 0}
 

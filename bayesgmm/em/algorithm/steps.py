@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...mixture import Design, Mixture, Statistics, expected_statistics
-from ...mixture.structures import Structure
+from ...mixture.structure import Structure
 
 __all__ = ["FLOOR", "expectation_step", "maximisation_step", "per_component"]
 

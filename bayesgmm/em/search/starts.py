@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...mixture import Mixture
-from ...mixture.structures import Structure
+from ...mixture.structure import Structure
 
 __all__ = ["KINDS", "Rows", "from_moments", "from_partition", "make_starts"]
 

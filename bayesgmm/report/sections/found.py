@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,6 +17,7 @@ from ..words import interval_words
 
 if TYPE_CHECKING:
     from ...mixture import Mixture
+    from ...mixture.structure import Entry
     from ..findings import Findings
 
 __all__ = ["comparison", "components", "consensus_bounds", "criteria", "estimate", "places_of", "row_table"]
@@ -131,8 +133,9 @@ def components(findings: Findings) -> list[TableView]:
         rows,
     )  # fmt: skip
     result = [weights, moments]
-    if draws.structure.free(view.n_components, view.draws.n_features).correlated and view.draws.n_features > 1:
-        result.append(_correlations(draws, em, view.columns, said))
+    correlated = [e for e in draws.structure.entries(draws.n_components, draws.n_features) if e.row != e.column]
+    if correlated:
+        result.append(_correlations(correlated, draws, em, view.columns, said))
     return result
 
 
@@ -146,17 +149,16 @@ def estimate(values: Array, places: int | None) -> Cell:
     return Cell(fixed(values.mean(), places), interval(lb, ub, places), sort=float(values.mean()))
 
 
-def _correlations(draws: Mixture, em: Mixture, columns: tuple[str, ...], said: str) -> TableView:
-    shared = draws.structure.free(draws.n_components, draws.n_features).groups == 1
-    clusters = [0] if shared else range(draws.n_components)
+def _correlations(
+    entries: Sequence[Entry], draws: Mixture, em: Mixture, columns: tuple[str, ...], said: str
+) -> TableView:
+    r, em_r = (_correlation_matrices(m.dense_covariances) for m in (draws, em))
     found = []
-    for k in clusters:
-        r, em_r = (_correlation_matrices(m.dense_covariances[..., k, :, :]) for m in (draws, em))
-        found += [
-            (abs(float(r[:, i, j].mean())), k, columns[j], columns[i], em_r[i, j], r[:, i, j])
-            for i in range(draws.n_features)
-            for j in range(i)
-        ]
+    for entry in sorted(entries, key=lambda e: (e.component or 0, e.column, e.row)):
+        who = "all" if entry.component is None else str(entry.component)
+        values = entry.of(r)
+        a, b = (columns[j] for j in (entry.row, entry.column) if j is not None)
+        found.append((abs(float(values.mean())), entry.component or 0, who, a, b, entry.of(em_r), values))
     note = ""
     if len(found) > _MOST_CORRELATIONS:
         note = f"The {_MOST_CORRELATIONS} strongest of {len(found)}; the posterior-*.nc files hold the draws of all."
@@ -165,10 +167,7 @@ def _correlations(draws: Mixture, em: Mixture, columns: tuple[str, ...], said: s
         "correlations-table",
         f"Correlations within the components. {said}.",
         (Column.text("Columns"), Column("Cluster"), Column("EM"), Column("Posterior")),
-        [
-            (f"{a} and {b}", "all" if shared else str(k), fixed(e, 2), estimate(values, 2))
-            for _, k, a, b, e, values in found
-        ],
+        [(f"{a} and {b}", who, fixed(e, 2), estimate(values, 2)) for _, _, who, a, b, e, values in found],
         note=note,
     )
 

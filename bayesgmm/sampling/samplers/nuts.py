@@ -13,33 +13,20 @@ from typing import Any
 
 import numpy as np
 from numba import carray, cfunc, types
-from numba.extending import intrinsic
 from nutpie import _lib
 from nutpie.sample import CompiledModel
 
+from ...mixture.addresses import doubles, integers
 from ...posterior.density import Density, log_density_and_gradient
 
 __all__ = ["WhitenedModel"]
 
 Array = np.ndarray
 _FIELDS = (
-    "size", "n_components", "n_features", "n_rows", "groups", "width", "correlated", "n_augmented", "n_pairs",
-    "n_weights", "n_prior", "rows", "pairs", "row_weight", "scatter", "prior", "centre", "spread",
+    "size", "n_features", "n_rows", "n_augmented", "n_pairs", "n_weights", "n_model", "n_numbers",
+    "model", "numbers", "rows", "pairs", "row_weight", "scatter", "centre", "spread",
 )  # fmt: skip
 _N_FIELDS = len(_FIELDS)
-
-
-@intrinsic
-def _pointer(typingctx: Any, address: Any, like: Any) -> Any:
-    """The integer ``address`` as a pointer of the type of ``like``."""
-    signature = like(address, like)
-
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.inttoptr(args[0], context.get_value_type(signature.return_type))
-
-    return signature, codegen
-
-
 _DOUBLES = types.CPointer(types.float64)
 _INTEGERS = types.CPointer(types.int64)
 
@@ -48,28 +35,25 @@ _INTEGERS = types.CPointer(types.int64)
 def _log_density(size, x_, gradient_, value_, record_):
     """Log density at u = ``x`` and its gradient, as nutpie calls it.
 
-    Codes 1 to 4 mean a point outside the support, which ends a trajectory. ``x_`` and ``record_`` lend the addresses
-    in the record their pointer types.
+    Codes 1 to 4 mean a point outside the support, which ends a trajectory.
     """
     record = carray(record_, (_N_FIELDS,))
     x = carray(x_, (size,))
     gradient = carray(gradient_, (size,))
-    n_components, n_features, n_rows = record[1], record[2], record[3]
-    groups, width, correlated = record[4], record[5], record[6] == 1
-    rows = carray(_pointer(record[11], x_), (record[7], n_rows))
-    pairs = carray(_pointer(record[12], record_), (record[8], 2))
-    row_weight = carray(_pointer(record[13], x_), (record[9],))
-    scatter = carray(_pointer(record[14], x_), (n_features, n_features))
-    prior = carray(_pointer(record[15], x_), (record[10],))
-    centre = carray(_pointer(record[16], x_), (size,))
-    spread = carray(_pointer(record[17], x_), (size, size))
+    n_features, n_rows = record[1], record[2]
+    model = carray(integers(record[8]), (record[6],))
+    numbers = carray(doubles(record[9]), (record[7],))
+    rows = carray(doubles(record[10]), (record[3], n_rows))
+    pairs = carray(integers(record[11]), (record[4], 2))
+    row_weight = carray(doubles(record[12]), (record[5],))
+    scatter = carray(doubles(record[13]), (n_features, n_features))
+    centre = carray(doubles(record[14]), (size,))
+    spread = carray(doubles(record[15]), (size, size))
     point = np.dot(spread, x)
     for i in range(point.size):
         point[i] += centre[i]
     slope = np.empty(point.size)
-    value = log_density_and_gradient(
-        point, slope, n_components, (groups, width), correlated, rows, pairs, row_weight, scatter, prior
-    )
+    value = log_density_and_gradient(point, slope, model, numbers, rows, pairs, row_weight, scatter)
     np.dot(spread.T, slope, gradient)
     value_[0] = value
     if not np.isfinite(value):
@@ -119,16 +103,14 @@ class WhitenedModel(CompiledModel):
         return {}
 
     def _record(self) -> tuple[Array, tuple[Array, ...]]:
-        density = self.density
-        design, c = density.design, density.coordinates
-        free = c.structure.free(c.n_components, c.n_features)
+        density, design = self.density, self.density.design
         arrays = (
-            design.rows, design.pairs, design.row_weight, np.ascontiguousarray(design.scatter), density.prior,
-            np.ascontiguousarray(self.centre), np.ascontiguousarray(self.spread),
+            density.model, density.numbers, design.rows, design.pairs, design.row_weight,
+            np.ascontiguousarray(design.scatter), np.ascontiguousarray(self.centre), np.ascontiguousarray(self.spread),
         )  # fmt: skip
         numbers = [
-            density.size, c.n_components, c.n_features, design.n_rows, free.groups, free.width, int(free.correlated),
-            design.rows.shape[0], len(design.pairs), design.row_weight.size, density.prior.size,
+            density.size, design.n_features, design.n_rows, design.rows.shape[0], len(design.pairs),
+            design.row_weight.size, density.model.size, density.numbers.size,
         ]  # fmt: skip
         record = np.array([*numbers, *(a.ctypes.data for a in arrays)], dtype=np.int64)
         return record, arrays

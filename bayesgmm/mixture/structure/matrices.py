@@ -1,17 +1,67 @@
-"""Unconstrained coordinates and lower bounds of compact covariances: of matrices, and of lone variances.
+"""What structures share: algebra of covariance matrices, and what whole matrices and lone variances have in common.
 
-A structure inherits from the one that says what its compact covariances are. Extrapolation (SQUAREM) moves in these
-coordinates, so that what it reaches is always a covariance matrix.
+A structure inherits from the class that says what its compact covariances are. Extrapolation (SQUAREM) moves in
+`coordinates`, so that what it reaches is always a covariance matrix. They are not those of the posterior: log-Cholesky factors
+need one factorisation of each matrix, partial correlations a loop over their entries besides.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["LoneVariances", "Matrices"]
+from .parts import Correlations, Part, Scales
+
+__all__ = [
+    "LoneVariances", "Matrices", "correlated_factors", "correlated_parts", "inverse_cholesky", "lower_triangle", "outer",
+    "scales_and_correlations",
+]  # fmt: skip
 
 Array = NDArray[np.float64]
+
+
+def outer(vector: Array) -> Array:
+    """Outer products (..., D, D) of vectors (..., D) with themselves."""
+    return vector[..., :, None] * vector[..., None, :]
+
+
+@lru_cache(maxsize=64)
+def lower_triangle(n_features: int) -> tuple[NDArray[np.intp], NDArray[np.intp], Array]:
+    """Rows and columns of a lower triangle, and how often x' P x counts each, halved and negative."""
+    i, j = np.tril_indices(n_features)
+    return i, j, np.where(i == j, -0.5, -1.0)
+
+
+def inverse_cholesky(covariances: Array) -> tuple[Array, Array]:
+    """Inverse lower Cholesky factors (..., D, D) and half log determinants (...)."""
+    factor = np.linalg.cholesky(covariances)
+    half_log_det = np.log(np.diagonal(factor, axis1=-2, axis2=-1)).sum(-1)
+    return np.linalg.inv(factor), half_log_det
+
+
+def correlated_parts(n_blocks: int, n_features: int, cluster: tuple[str, ...]) -> tuple[Part, ...]:
+    """Scales and correlations of G matrices."""
+    n_pairs = n_features * (n_features - 1) // 2
+    return (
+        Scales((*cluster, "feature"), n_blocks, n_features, n_features),
+        Correlations((*cluster, "pair"), n_blocks, n_pairs, n_features),
+    )
+
+
+def correlated_factors(parts: Mapping[str, Any]) -> Any:
+    """Factors diag(sd) C (..., G, D, D)."""
+    return parts["scales"][..., :, :, None] * parts["correlations"]
+
+
+def scales_and_correlations(covariances: Array) -> dict[str, Array]:
+    """Values of both parts of G matrices (..., G, D, D)."""
+    sd = np.sqrt(np.diagonal(covariances, axis1=-2, axis2=-1))
+    correlation = covariances / (sd[..., :, None] * sd[..., None, :])
+    return {"scales": sd, "correlations": np.linalg.cholesky(correlation)}
 
 
 class Matrices:

@@ -1,0 +1,75 @@
+"""What structures' compiled maps are made of: covariance factors from scales and correlations, and the way back.
+
+Coordinates u of a part lie block after block; everything is loops over scalars, which cost numba least to compile.
+"""
+
+from __future__ import annotations
+
+import math
+
+from numba import njit
+
+__all__ = ["fill_axes", "fill_correlated", "pull_axes", "pull_correlated"]
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def fill_correlated(u, n_groups, n_features, factors):
+    """Factors (G, D, D) = diag(sd) C from u = [log sd (G, D), log odds of the partial correlations (G, D(D-1)/2)].
+
+    The log odds are of (1 + rho) / 2: rho = tanh(z / 2), and sqrt(1 - rho^2) = 1 / cosh(z / 2) without cancellation.
+    """
+    m = n_groups * n_features
+    for g in range(n_groups):
+        for i in range(n_features):
+            remaining = math.exp(u[g * n_features + i])
+            for j in range(i):
+                half = 0.5 * u[m]
+                factors[g, i, j] = math.tanh(half) * remaining
+                remaining /= math.cosh(half)
+                m += 1
+            factors[g, i, i] = remaining
+            for j in range(i + 1, n_features):
+                factors[g, i, j] = 0.0
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def pull_correlated(u, n_groups, n_features, factors, d_factors, d_u):
+    """Add to d_u the gradient with respect to u of `fill_correlated`, from that with respect to the factors.
+
+    With L_ij = s_i t_j prod_{q<j} c_q, t = tanh(z / 2), c = 1 / cosh(z / 2): d L_ij / d z_j = s_i prod_{q<=j} c_q * c_j / 2,
+    and every later L_im of the row falls by t_j / 2 times itself.
+    """
+    start = n_groups * n_features
+    for g in range(n_groups):
+        for i in range(n_features):
+            row = 0.0
+            for j in range(i + 1):
+                row += factors[g, i, j] * d_factors[g, i, j]
+            d_u[g * n_features + i] += row
+            later = row
+            remaining = math.exp(u[g * n_features + i])
+            for j in range(i):
+                half = 0.5 * u[start + j]
+                shrink = 1.0 / math.cosh(half)
+                later -= factors[g, i, j] * d_factors[g, i, j]
+                d_u[start + j] += 0.5 * (shrink * shrink * remaining * d_factors[g, i, j] - math.tanh(half) * later)
+                remaining *= shrink
+            start += i
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def fill_axes(u, n_groups, width, n_features, factors):
+    """Factors (G, D, D) = diag(sd) from u = log sd (G, E), E = D or one number for all features."""
+    for g in range(n_groups):
+        for i in range(n_features):
+            for j in range(n_features):
+                factors[g, i, j] = 0.0
+            factors[g, i, i] = math.exp(u[g * width + (i if width > 1 else 0)])
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def pull_axes(n_groups, width, n_features, factors, d_factors, d_u):
+    """Add to d_u the gradient with respect to u of `fill_axes`."""
+    for g in range(n_groups):
+        for i in range(n_features):
+            d_u[g * width + (i if width > 1 else 0)] += factors[g, i, i] * d_factors[g, i, i]
