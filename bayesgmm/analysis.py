@@ -20,6 +20,7 @@ from .clusters.memberships import memberships
 from .contrast.em import em_vs_posterior
 from .contrast.kmeans import kmeans_contrast
 from .data import InputError, Table, as_table
+from .data.writing import write_text
 from .em import Grid, fit_grid
 from .mixture import COVARIANCE_TYPES
 from .mixture.key import ModelKey
@@ -27,6 +28,7 @@ from .posterior import Priors
 from .posterior.target import Problem
 from .report.files import draw_store, prepare_folder, read_folder, write_folder
 from .report.findings import Findings
+from .sampling.memory import refuse_beyond_memory
 from .sampling.settings import Settings
 from .selection.compare import compare
 
@@ -59,7 +61,7 @@ class Analysis(Findings):
         from .report.page import render_report
 
         path = Path(path)
-        path.write_text(render_report(self), encoding="utf-8")
+        write_text(path, render_report(self))
         return path
 
     def save(self, folder: str | Path) -> Path:
@@ -266,11 +268,13 @@ def analyze(
     problems = {(k, name): Problem.of(table, k, name, priors) for k in ks for name in names}
     if not problems:
         raise InputError("n_components and covariance_types must each name at least one value")
+    how = Settings(draws=draws, chains=chains, cores=cores, random_seed=random_seed, progressbar=progressbar)
+    smallest = min(problems.values(), key=lambda p: p.structure.n_parameters(p.n_components, table.n_features))
+    refuse_beyond_memory(problems.values() if posterior == "all" else [smallest], how)
+    store = None if folder is None else draw_store(prepare_folder(Path(folder)), fresh)
     grid = fit_grid(table, ks, names, random_state=random_seed, progressbar=progressbar)
     cells, why = chosen_cells(grid, posterior)
     wanted = [problems[cell] for cell in cells]
-    store = None if folder is None else draw_store(prepare_folder(Path(folder)), fresh)
-    how = Settings(draws=draws, chains=chains, cores=cores, random_seed=random_seed, progressbar=progressbar)
     posteriors, diagnoses, reused = sampled_until_settled(wanted, grid, how, store)
     comparison = compare(posteriors, grid=grid, progressbar=progressbar, random_seed=random_seed)
     settings = {

@@ -24,12 +24,13 @@ from .options import (
     Quiet,
     Seed,
     Structure,
+    output_path,
     parse_components,
     parse_covariances,
     parse_priors,
     priors_for,
 )
-from .reading import Reading, announce, reads_table
+from .reading import Reading, announce, check_counts, reads_table
 from .show import emit_json, show_table
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ def report(
     components: Components = "1:6",
     covariance: Covariance = ALL_COVARIANCES,
     priors: PriorsText = None,
-    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the results.")] = Path("bayesgmm-report"),
+    output: Annotated[str, typer.Option("-o", "--output", help="Folder for the results.")] = "bayesgmm-report",
     seed: Seed = 0,
     draws: Draws = Settings.draws,
     chains: Chains = Settings.chains,
@@ -111,12 +112,14 @@ def report(
     """
     counts, names = parse_components(components), parse_covariances(covariance)
     parse_priors(priors)
+    folder = output_path(output)
     from ..report.files import reserved
 
     table = reading.table()
     chosen = priors_for(priors, table)
-    with reserved(output):
-        announce(table, counts, quiet or as_json)
+    check_counts(counts, table)
+    with reserved(folder):
+        announce(table, quiet or as_json)
         from ..analysis import analyze
 
         try:
@@ -131,17 +134,17 @@ def report(
                 random_seed=seed,
                 progressbar=not (quiet or as_json),
                 command=shlex.join(["bayesgmm", *sys.argv[1:]]),
-                folder=output,
+                folder=folder,
                 fresh=fresh,
             )
         except KeyboardInterrupt:
-            print(f"models that were done are kept in {output}: the same command goes on from there", file=sys.stderr)
+            print(f"models that were done are kept in {folder}: the same command goes on from there", file=sys.stderr)
             raise
-        analysis.save(output)
+        analysis.save(folder)
     if as_json:
-        emit_json(_as_payload(analysis, output))
+        emit_json(_as_payload(analysis, folder))
     elif not quiet:
-        _show_analysis(analysis, output)
+        _show_analysis(analysis, folder)
 
 
 def _as_payload(analysis: Analysis, output: Path) -> dict[str, Any]:
@@ -187,7 +190,8 @@ def em(
     from ..em import fit_grid
 
     table = reading.table()
-    announce(table, counts, quiet or as_json)
+    check_counts(counts, table)
+    announce(table, quiet or as_json)
     grid = fit_grid(table, counts, names, random_state=seed, progressbar=not (quiet or as_json))
     if as_json:
         emit_json({"best": grid.best_cell("bic"), "grid": grid.table.to_dict("records")})
@@ -212,7 +216,7 @@ def sample(
     components: Annotated[int, typer.Option("-k", "--components", min=1, help="Number of components.")],
     covariance: Annotated[Structure, typer.Option(help="Covariance type.")] = Structure.full,
     priors: PriorsText = None,
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="NetCDF file for the draws.")] = None,
+    output: Annotated[str | None, typer.Option("-o", "--output", help="NetCDF file for the draws.")] = None,
     draws: Draws = Settings.draws,
     chains: Chains = Settings.chains,
     seed: Seed = 0,
@@ -223,11 +227,13 @@ def sample(
     """The posterior of one model, its verdict, and its components."""
     parse_priors(priors)
     table = reading.table()
-    if output is not None:
-        from ..report.files import prepare_folder
+    file = None if output is None else output_path(output)
+    check_counts([components], table)
+    if file is not None:
+        from ..report.files import prepare_file
 
-        prepare_folder(output.absolute().parent)
-    announce(table, [components], quiet or as_json)
+        prepare_file(file)
+    announce(table, quiet or as_json)
     import arviz_stats
 
     from ..checks.verdict import diagnose
@@ -243,9 +249,13 @@ def sample(
         random_seed=seed,
         progressbar=not (quiet or as_json),
     )
+    if post.attrs.get("interrupted"):
+        raise KeyboardInterrupt  # what an earlier run wrote stays
     diagnosis = diagnose(post)
-    if output is not None:
-        post.to_netcdf(output, engine="h5netcdf")
+    if file is not None:
+        from ..sampling.store import write_netcdf
+
+        write_netcdf(post, file)
     summary = arviz_stats.summary(post, var_names=["weights", "means", "covariances"], round_to="none")
     if as_json:
         emit_json({"verdict": diagnosis.verdict, "summary": summary.reset_index(names="parameter").to_dict("records")})

@@ -35,6 +35,7 @@ _WANTED = {
     "columns": "a list of names",
     "priors": 'a table such as {mean_scale = 3}, or "richardson-green"',
 }
+_LARGEST = 10**6
 # What two commands do not mean alike.
 _NEVER_SHARED = ("output",)
 
@@ -80,6 +81,10 @@ def use_config(context: typer.Context, file: Path, parsers: Mapping[str, Callabl
 
 def _read(file: Path) -> dict[str, Any]:
     try:
+        if file.exists() and not (file.is_file() or file.is_dir()):
+            raise InputError(f"--config {file} is a device or pipe and no file: give a TOML file")
+        if file.is_file() and file.stat().st_size > _LARGEST:
+            raise InputError(f"--config {file} is too large for a configuration: give a TOML file")
         with file.open("rb") as opened:
             return tomllib.load(opened)
     except OSError as error:

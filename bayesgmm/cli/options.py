@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ALL_COVARIANCES", "AsJson", "Chains", "Columns", "Components", "Config", "Covariance", "Data", "Draws", "PriorsText",
-    "Quiet", "Seed", "Structure", "parse_components", "parse_covariances", "parse_names", "parse_priors", "priors_for",
+    "Quiet", "Seed", "Structure", "output_path", "parse_components", "parse_covariances", "parse_names", "parse_priors",
+    "priors_for",
 ]  # fmt: skip
 
 
@@ -57,6 +58,19 @@ def parse_components(text: str) -> list[int]:
     if not counts or min(counts) < 1:
         raise InputError(f"-k {text}: component counts start at 1, as in -k 1:6")
     return counts
+
+
+def output_path(text: str) -> Path:
+    """Where to write.
+
+    Raises
+    ------
+    InputError
+        It is empty: no name is not the folder that one happens to be in.
+    """
+    if not text.strip():
+        raise InputError("-o is empty: name where to write, such as -o results, or -o . for the folder you are in")
+    return Path(text)
 
 
 def parse_names(text: str | None) -> list[str] | None:

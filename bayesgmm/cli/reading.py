@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ..data import Table
     from ..data.account import Account
 
-__all__ = ["Missing", "Reading", "announce", "reads_table"]
+__all__ = ["Missing", "Reading", "announce", "check_counts", "reads_table"]
 
 # More columns than fit a screen are counted.
 _SHOWN = 30
@@ -100,18 +100,21 @@ def reads_table(command: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
-def announce(table: Table, counts: list[int], quiet: bool) -> None:
-    """Say on stderr what was read, once it is clear that it can be used: what fails says one line and nothing else.
+def check_counts(counts: list[int], table: Table) -> None:
+    """Refuse more components than rows, before anything is done.
 
     Raises
     ------
     InputError
-        There are more components than rows.
     """
     if max(counts) > table.n_obs:
         raise InputError(
             f"n_components={max(counts)} is more than the {table.n_obs} rows of data: give {table.n_obs} or fewer with -k"
         )
+
+
+def announce(table: Table, quiet: bool) -> None:
+    """Say on stderr what was read, once it is clear that it can be used: what fails says one line and nothing else."""
     if not quiet and table.account is not None:
         _show_account(table.account)
 

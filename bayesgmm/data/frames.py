@@ -16,11 +16,17 @@ from bayesgmm.data.errors import InputError
 if TYPE_CHECKING:
     import pandas as pd
 
+# Beyond these a variance over- or underflows, with room for sums of it.
+_LARGEST = 1e145
+MOST_COLUMNS = 1000
+
 __all__ = [
+    "MOST_COLUMNS",
     "as_pandas",
     "check_complete",
     "check_finite",
     "check_numeric",
+    "check_range",
     "check_varied",
     "listed",
     "numbers",
@@ -230,6 +236,26 @@ def check_varied(values: np.ndarray, frame: pd.DataFrame) -> None:
         if np.all(values[:, j] == values[0, j]):
             raise InputError(
                 f"column {name!r} is constant: every value is {values[0, j]:g}; drop it, for it tells no rows apart"
+            )
+
+
+def check_range(values: np.ndarray, frame: pd.DataFrame) -> None:
+    """Refuse columns whose variance is no number that a computer holds, and more columns than a mixture can be fitted to."""
+    if values.shape[1] > MOST_COLUMNS:
+        raise InputError(
+            f"the data has {values.shape[1]:,} columns, and a mixture is fitted to at most {MOST_COLUMNS:,}; choose some, or "
+            "reduce them first (principal components)"
+        )
+    for j, name in enumerate(frame.columns):
+        low, high = float(values[:, j].min()), float(values[:, j].max())
+        largest = max(-low, high)
+        if largest > _LARGEST or high / 2 - low / 2 < 1 / _LARGEST:
+            extreme = (
+                f"values as large as {largest:.3g}" if largest > 1 else f"values no more than {high - low:.3g} apart"
+            )
+            raise InputError(
+                f"column {name!r} has {extreme}, whose variance is no number that a computer holds; change its unit (multiply "
+                "it by a power of ten), or correct it"
             )
 
 

@@ -23,6 +23,7 @@ from bayesgmm.data.frames import (
     check_complete,
     check_finite,
     check_numeric,
+    check_range,
     check_varied,
     listed,
     numbers,
@@ -172,6 +173,7 @@ def as_table(
         values, chosen = values[kept], chosen.iloc[kept]
     check_finite(values, chosen)
     check_varied(values, chosen)
+    check_range(values, chosen)
     name = "data" if name is None else str(name)
     return Table(values, tuple(chosen.columns), row_labels(chosen.index), name, kept)
 

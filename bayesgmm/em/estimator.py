@@ -218,7 +218,8 @@ class GaussianMixture(DensityMixin, BaseEstimator):
     def _values(self, X: Any, reset: bool) -> Array:
         """Checked values (N, D) of any table."""
         minimum = 2 if reset else 1
-        return validate_data(self, _known(X), reset=reset, dtype=np.float64, ensure_min_samples=minimum)
+        with np.errstate(over="ignore", invalid="ignore"):  # scikit-learn adds all values up
+            return validate_data(self, _known(X), reset=reset, dtype=np.float64, ensure_min_samples=minimum)
 
     def _mixture(self) -> Mixture:
         """The mixture that the attributes describe, in the units of the data."""

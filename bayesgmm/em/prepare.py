@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ..data import Scaling, as_table
 from ..data.checks import checked_weight
+from ..data.frames import MOST_COLUMNS
 from ..mixture import Design, Structure, run_parallel, structure_named
 
 __all__ = [
@@ -83,7 +84,12 @@ def prepare_values(values: Array, columns: tuple[str, ...], structure: Structure
         import pandas as pd
 
         as_table(pd.DataFrame(values, columns=list(columns)))  # raises the error that names the culprit
-    scaling = scaling_of(values, structure.common_scale, weight)
+    with np.errstate(over="ignore", invalid="ignore"):  # refused below
+        scaling = scaling_of(values, structure.common_scale, weight)
+    if values.shape[1] > MOST_COLUMNS or not _in_range(scaling):
+        import pandas as pd
+
+        as_table(pd.DataFrame(values, columns=list(columns)))  # raises the error that names the culprit
     if len(values) <= _BLOCK:
         return Prepared(columns, Design.of(scaling.rows(values), structure, weight), scaling)
     return Prepared(columns, Design.of(values, structure, weight, scaling), scaling)
@@ -106,6 +112,11 @@ def checked_rows(data: Any, sample_weight: Any = None) -> tuple[Array, Array | N
     """
     values, _, weight = _table(data, sample_weight)
     return used_rows(values, checked_weight(weight, len(values)))
+
+
+def _in_range(scaling: Scaling) -> bool:
+    """Whether variances are numbers, with some room."""
+    return bool(((scaling.scale > 1e-150) & (scaling.scale < 1e150) & (np.abs(scaling.location) < 1e150)).all())
 
 
 def _is_constant(column: Array) -> bool:

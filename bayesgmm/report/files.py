@@ -1,10 +1,9 @@
 """The output folder: what is written, and how it is read back.
 
 ``report.html``, ``criteria.csv`` (the EM grid), ``comparison.csv`` (the sampled models), ``memberships.csv`` (one row per
-row of data), ``posterior-<K>-<structure>.nc`` (draws), and ``analysis.json`` (fits, settings, provenance). A run that
-fails leaves these as they were: everything is written beside them first and moved in at the end, ``analysis.json`` last,
-so that what can be read is always of one run. Until then models that are done wait in ``.sampled/``, for a run that was
-interrupted to go on from.
+row of data), ``posterior-<K>-<structure>.nc`` (draws), and ``analysis.json`` (fits, settings, provenance, digests of the files
+it goes with). A run that fails or is killed leaves these as they were: see `swap`. Until then models that are done wait
+in ``.sampled/``, for a run that was interrupted to go on from.
 """
 
 from __future__ import annotations
@@ -15,31 +14,32 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..clusters.memberships import memberships_table
-from ..data import InputError, Scaling, Table
-from ..em import EMFit, Grid
-from ..em.result import Optimum
-from ..mixture import Mixture, structure_named
-from ..sampling.store import DrawStore, draws_file, read_draws, write_draws
+from ..data import InputError, Table
+from ..data.writing import disk_trouble, inert
+from ..em import Grid
+from ..em.plain import fit_from_plain, fit_to_plain, plain_value
+from ..sampling.store import DrawStore, draws_file, is_kept, read_draws, write_draws
 from .findings import Findings
+from .swap import ANALYSIS, STAGING, check_room, digest_of, finish, staged
 
 if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
-__all__ = ["SavedAnalysis", "draw_store", "prepare_folder", "read_folder", "reserved", "write_folder"]
+__all__ = ["SavedAnalysis", "draw_store", "prepare_file", "prepare_folder", "read_folder", "reserved", "write_folder"]
 
-_ANALYSIS = "analysis.json"
-_COMPARISON = "comparison.csv"
-# Files that an earlier analysis may have left and a new one replaces.
-_OURS = (_ANALYSIS, "report.html", "criteria.csv", _COMPARISON, "memberships.csv")
-_SAMPLED, _STAGING = ".sampled", ".writing-"
+_COMPARISON, _MEMBERSHIPS = "comparison.csv", "memberships.csv"
+_SAMPLED = ".sampled"
+_FORMAT = "bayesgmm analysis 2"
+# The first had no digests.
+_READABLE = ("bayesgmm analysis 1", _FORMAT)
 
 
 @dataclass(frozen=True)
@@ -54,35 +54,59 @@ class SavedAnalysis:
 
 
 def prepare_folder(folder: Path) -> Path:
-    """Make sure that ``folder`` can be written to, before any work is done.
+    """Make sure that ``folder`` can be written to, and that nobody's files are in the way, before any work is done.
 
     Raises
     ------
     InputError
-        If it cannot be made or written to.
+        If it cannot be made or written to, or holds what a report would overwrite and did not write.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             pass
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise InputError(f"cannot write to the folder {str(folder)!r} ({reason}): choose another with -o") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        shown = str(folder) if len(str(folder)) <= 160 else f"{str(folder)[:120]}..."
+        raise InputError(f"cannot write to the folder {shown!r} ({reason}): choose another with -o") from None
+    sampled = folder / _SAMPLED
+    if sampled.exists() and not sampled.is_dir():
+        raise InputError(f"{str(sampled)!r} is in the way and no folder: move it, or choose another folder with -o")
+    check_room(folder)
     return folder
 
 
-@contextmanager
-def reserved(folder: Path) -> Iterator[Path]:
-    """A folder for this process alone, made if need be; what a killed run was writing is cleared away.
+def prepare_file(path: Path) -> Path:
+    """Make sure that a file can be written, before any work is done.
 
     Raises
     ------
     InputError
-        If it cannot be written to, or another process has reserved it.
     """
+    with disk_trouble(path):
+        path.absolute().parent.mkdir(parents=True, exist_ok=True)
+        if path.is_dir():
+            raise InputError(f"{str(path)!r} is a folder: name a file in it with -o")
+        with tempfile.TemporaryFile(dir=path.absolute().parent):
+            pass
+    return path
+
+
+@contextmanager
+def reserved(folder: Path) -> Iterator[Path]:
+    """A folder for this process alone, made if need be; what a killed run was writing is completed or cleared away.
+
+    Raises
+    ------
+    InputError
+        If it cannot be written to, another process has reserved it, or foreign files are in the way.
+    """
+    if folder.is_dir():
+        with _locked(folder):
+            finish(folder)
     prepare_folder(folder)
     with _locked(folder):
-        for leftover in folder.glob(f"{_STAGING}*"):
+        for leftover in folder.glob(f"{STAGING}*"):
             shutil.rmtree(leftover, ignore_errors=True)
         yield folder
 
@@ -118,64 +142,30 @@ def draw_store(folder: Path, fresh: bool = False) -> DrawStore:
     With ``fresh`` what an interrupted run left is deleted, and nothing is found.
     """
     if fresh:
-        shutil.rmtree(folder / _SAMPLED, ignore_errors=True)
+        _forget_sampled(folder)
     return DrawStore(folder / _SAMPLED, () if fresh else (folder,))
 
 
-def _plain(value: Any) -> Any:
-    """For json: arrays and NumPy scalars as lists and numbers."""
-    if isinstance(value, np.ndarray):
-        return value.tolist()
-    if isinstance(value, np.generic):
-        return value.item()
-    raise TypeError(f"cannot write {type(value).__name__} as JSON")
+def _forget_sampled(folder: Path) -> None:
+    """Delete the models that runs into ``folder`` have kept, and their folder where it holds nothing else."""
+    sampled = folder / _SAMPLED
+    if not sampled.is_dir():
+        return
+    for path in sampled.iterdir():
+        if is_kept(path):
+            path.unlink(missing_ok=True)
+    with suppress(OSError):  # a file of somebody else
+        sampled.rmdir()
 
 
-def _mixture_to_dict(mixture: Mixture) -> dict[str, Any]:
+def _document(findings: Findings, staging: Path) -> dict[str, Any]:
+    carried = findings.table.carried
+    read_again = [_COMPARISON, *(draws_file(key) for key in findings.posteriors)]
+    digests = {path.name: digest_of(path.read_bytes()) if path.name in read_again else "" for path in staging.iterdir()}
     return {
-        "structure": mixture.structure.name,
-        "weights": mixture.weights,
-        "means": mixture.means,
-        "covariances": mixture.covariances,
-    }
-
-
-def _mixture_from_dict(saved: dict[str, Any]) -> Mixture:
-    arrays = (np.asarray(saved[name], dtype=float) for name in ("weights", "means", "covariances"))
-    return Mixture(structure_named(saved["structure"]), *arrays)
-
-
-def _fit_to_dict(fit: EMFit) -> dict[str, Any]:
-    """Every field of the fit; nested objects as dictionaries."""
-    result = {f.name: getattr(fit, f.name) for f in fields(fit)}
-    result["mixture"] = _mixture_to_dict(fit.mixture)
-    result["standardised"] = _mixture_to_dict(fit.standardised)
-    result["scaling"] = {"location": fit.scaling.location, "scale": fit.scaling.scale}
-    result["optima"] = [
-        {"log_likelihood": o.log_likelihood, "hits": o.hits, "spurious": o.spurious, **_mixture_to_dict(o.mixture)}
-        for o in fit.optima
-    ]
-    return result
-
-
-def _fit_from_dict(saved: dict[str, Any]) -> EMFit:
-    values = dict(saved)
-    for name in ("mixture", "standardised"):
-        values[name] = _mixture_from_dict(saved[name])
-    values["scaling"] = Scaling(np.asarray(saved["scaling"]["location"]), np.asarray(saved["scaling"]["scale"]))
-    values["optima"] = tuple(
-        Optimum(o["log_likelihood"], o["hits"], o["spurious"], _mixture_from_dict(o)) for o in saved["optima"]
-    )
-    for name in ("columns", "collinear"):
-        values[name] = tuple(saved[name])
-    for name in ("map_counts", "trace"):
-        values[name] = np.asarray(saved[name], dtype=float)
-    return EMFit(**values)
-
-
-def _document(findings: Findings) -> dict[str, Any]:
-    return {
-        "format": "bayesgmm analysis 1",
+        "format": _FORMAT,
+        "files": dict(sorted(digests.items())),
+        "carried": [] if carried is None else list(carried.columns),
         "headline": findings.headline,
         "rivals": findings.rivals,
         "reason": findings.reason,
@@ -185,7 +175,7 @@ def _document(findings: Findings) -> dict[str, Any]:
         "comparison_attrs": dict(findings.comparison.attrs),
         "provenance": findings.provenance,
         "grid": {
-            "fits": [{"cell": cell, **_fit_to_dict(fit)} for cell, fit in findings.grid.fits.items()],
+            "fits": [{"cell": cell, **fit_to_plain(fit)} for cell, fit in findings.grid.fits.items()],
             "failures": [{"cell": cell, "reason": why} for cell, why in findings.grid.failures.items()],
             "aliases": [{"cell": cell, "is": own} for cell, own in findings.grid.aliases.items()],
         },
@@ -193,29 +183,45 @@ def _document(findings: Findings) -> dict[str, Any]:
 
 
 def write_folder(findings: Findings, folder: Path) -> Path:
-    """Write everything; the folder's own results are replaced only once all of the new ones exist."""
+    """Write everything; the folder's own results are replaced only once all of the new ones are on the disk.
+
+    Raises
+    ------
+    InputError
+        The disk is full, the folder cannot be written to, or foreign files are in the way.
+    """
     from .page import render_report
 
-    prepare_folder(folder)
-    # The same file system, so that moving is renaming.
-    staging = Path(tempfile.mkdtemp(prefix=_STAGING, dir=folder))
-    try:
+    with disk_trouble(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    finish(folder)
+    with staged(folder) as staging, disk_trouble(folder / "report.html"):
         (staging / "report.html").write_text(render_report(findings), encoding="utf-8")
         findings.grid.table.to_csv(staging / "criteria.csv", index=False)
         findings.comparison.to_csv(staging / _COMPARISON, index_label="model")
-        memberships_table(findings.memberships).to_csv(staging / "memberships.csv")
+        inert(_rows(findings)).to_csv(staging / _MEMBERSHIPS)
         for key, post in findings.posteriors.items():
             write_draws(post, staging / draws_file(key))
-        text = json.dumps(_document(findings), default=_plain, indent=1, allow_nan=True)
-        (staging / _ANALYSIS).write_text(text, encoding="utf-8")
-        for old in [*(folder / name for name in _OURS), *folder.glob("posterior-*.nc")]:
-            old.unlink(missing_ok=True)
-        for new in sorted(staging.iterdir(), key=lambda path: path.name == _ANALYSIS):
-            os.replace(new, folder / new.name)
-        shutil.rmtree(folder / _SAMPLED, ignore_errors=True)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
+        document = json.loads(json.dumps(_document(findings, staging), default=plain_value))
+        document["digest"] = _digest(document)
+        (staging / ANALYSIS).write_text(json.dumps(document, indent=1), encoding="utf-8")
+    _forget_sampled(folder)
     return folder
+
+
+def _rows(findings: Findings) -> pd.DataFrame:
+    """Memberships, with the columns that were carried along before them."""
+    table, carried = memberships_table(findings.memberships), findings.table.carried
+    if carried is None:
+        return table
+    apart = carried.rename(columns={name: f"{name} (data)" for name in carried.columns if name in table.columns})
+    return apart.set_axis(table.index).join(table)
+
+
+def _digest(document: dict[str, Any]) -> str:
+    """Of all that a document says, however it is laid out."""
+    said = {name: value for name, value in document.items() if name != "digest"}
+    return digest_of(json.dumps(said, sort_keys=True).encode())
 
 
 def _required(path: Path) -> Path:
@@ -230,33 +236,79 @@ def read_folder(folder: Path) -> SavedAnalysis:
     Raises
     ------
     InputError
-        If a file is missing, damaged or not of this format.
+        If a file is missing, damaged, edited, of another analysis or not of this format.
     """
-    import pandas as pd
-
+    finish(folder)
+    document = _read_document(folder)
     try:
-        document = json.loads(_required(folder / _ANALYSIS).read_text(encoding="utf-8"))
-    except ValueError as error:
+        return _restored(folder, document)
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError, StopIteration) as error:
         if isinstance(error, InputError):
             raise
-        raise InputError(f"{str(folder / _ANALYSIS)!r} is damaged: run the report again") from None
-    if document.get("format") != "bayesgmm analysis 1":
-        raise InputError(
-            f"{str(folder / _ANALYSIS)!r} was not written by this version of bayesgmm: run the report again"
-        )
-    comparison = pd.read_csv(_required(folder / _COMPARISON), index_col="model")
+        raise _damaged(folder / ANALYSIS) from None
+
+
+def _read_document(folder: Path) -> dict[str, Any]:
+    path = _required(folder / ANALYSIS)
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        written = document.get("format")
+    except OSError as error:
+        raise InputError(f"{str(path)!r} cannot be read ({error.strerror}): ask for permission to read it") from None
+    except (ValueError, AttributeError, RecursionError):
+        raise _damaged(path) from None
+    if written not in _READABLE:
+        raise InputError(f"{str(path)!r} was not written by this version of bayesgmm: run the report again")
+    if written == _FORMAT and document.get("digest") != _digest(document):
+        raise _damaged(path)
+    return dict(document)
+
+
+def _damaged(path: Path) -> InputError:
+    return InputError(f"{str(path)!r} is damaged or was edited: run the report again")
+
+
+def _restored(folder: Path, document: dict[str, Any]) -> SavedAnalysis:
+    import pandas as pd
+
+    digests = document.get("files", {})
+    for name in (_COMPARISON, *(draws_file(key) for key in document["models"])):
+        path = _required(folder / name)
+        if digests.get(name) and digest_of(path.read_bytes()) != digests[name]:
+            raise InputError(
+                f"{str(path)!r} is not the file that {ANALYSIS} beside it goes with (edited, damaged, or of another analysis): "
+                "run the report again"
+            )
+    comparison = pd.read_csv(folder / _COMPARISON, index_col="model")
     comparison.attrs.update(document["comparison_attrs"])
-    posteriors = {}
-    for key in document["models"]:
-        posteriors[key] = read_draws(_required(folder / draws_file(key)))
+    posteriors = {key: read_draws(folder / draws_file(key)) for key in document["models"]}
+    grid = document["grid"]
     fits = {}
-    for saved in document["grid"]["fits"]:
+    for saved in grid["fits"]:
         k, name = saved.pop("cell")
-        fits[int(k), str(name)] = _fit_from_dict(saved)
-    failures = {(int(f["cell"][0]), str(f["cell"][1])): f["reason"] for f in document["grid"]["failures"]}
-    aliases = {tuple(a["cell"]): tuple(a["is"]) for a in document["grid"].get("aliases", [])}
+        fits[int(k), str(name)] = fit_from_plain(saved)
+    failures = {(int(f["cell"][0]), str(f["cell"][1])): f["reason"] for f in grid["failures"]}
+    aliases = {tuple(a["cell"]): tuple(a["is"]) for a in grid.get("aliases", [])}
     observed = next(iter(posteriors.values()))["observed_data"].dataset["x"]
     index = pd.Index(observed["obs_id"].values, name="obs_id")
     columns = tuple(str(c) for c in observed["feature"].values)
-    table = Table(np.ascontiguousarray(observed.values), columns, index, document["provenance"]["data"])
+    table = Table(
+        np.ascontiguousarray(observed.values),
+        columns,
+        index,
+        document["provenance"]["data"],
+        carried=_carried(folder, document, index),
+    )
     return SavedAnalysis(table, Grid(fits, failures, aliases), posteriors, comparison, document["provenance"])
+
+
+def _carried(folder: Path, document: dict[str, Any], index: pd.Index) -> pd.DataFrame | None:
+    """The columns carried along, as text: they are written again and not used."""
+    import pandas as pd
+
+    names = document.get("carried", [])
+    if not names:
+        return None
+    rows = pd.read_csv(_required(folder / _MEMBERSHIPS), dtype=str, keep_default_na=False)
+    # They stand first, after the rows' names.
+    return rows.iloc[:, 1 : len(names) + 1].set_axis(names, axis="columns").set_axis(index)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..data import InputError
+from ..data.writing import disk_trouble, write_bytes
 from ..em import EMFit
 from ..posterior.target import Problem
 from .posterior import log_likelihood_group
@@ -26,7 +26,7 @@ from .posterior import log_likelihood_group
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["DrawStore", "draws_file", "fingerprint_of", "read_draws", "write_draws"]
+__all__ = ["DrawStore", "draws_file", "fingerprint_of", "is_kept", "read_draws", "write_draws", "write_netcdf"]
 
 # What decides the numbers, besides the data and the settings.
 _LIBRARIES = ("bayesgmm", "nutpie", "numba", "numpy", "scipy")
@@ -65,7 +65,35 @@ def write_draws(post: xr.DataTree, path: Path) -> None:
     tree.attrs = {**post.attrs, "has_log_likelihood": int("log_likelihood" in post.children)}
     tree.attrs[_DIGEST] = _digest(tree)
     packed = {f"/{n}": {v: {"compression": "gzip", "shuffle": True} for v in g.data_vars} for n, g in kept.items()}
-    tree.to_netcdf(path, engine="h5netcdf", encoding=packed)
+    write_netcdf(tree, path, packed)
+
+
+def write_netcdf(tree: xr.DataTree, path: Path, encoding: dict[str, Any] | None = None) -> None:
+    """Write a NetCDF file whole or not at all: made in memory first, for HDF5 does not survive a full disk.
+
+    Raises
+    ------
+    InputError
+        The disk is full, or the path cannot be written to.
+    """
+    content = tree.to_netcdf(engine="h5netcdf", encoding=encoding)
+    assert isinstance(content, memoryview)
+    write_bytes(path, content)
+
+
+def is_kept(path: Path) -> bool:
+    """Whether a file was written by `DrawStore.keep`, finished or not."""
+    import h5py
+
+    if path.name.startswith(".") and path.name.endswith(".writing"):
+        return True
+    if not (path.is_file() and path.name.startswith("posterior-") and path.suffix == ".nc"):
+        return False
+    try:
+        with h5py.File(path, "r") as opened:
+            return _FINGERPRINT in opened.attrs
+    except OSError:
+        return True  # begun by a version that wrote in place, or damaged: of no use to anyone
 
 
 def read_draws(path: Path) -> xr.DataTree:
@@ -147,11 +175,6 @@ class DrawStore:
         tree.attrs[_FINGERPRINT] = fingerprint
         if self.folder is None:
             return
-        self.folder.mkdir(parents=True, exist_ok=True)
-        path = self.folder / draws_file(key)
-        unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-        try:
-            write_draws(tree, unfinished)
-            os.replace(unfinished, path)
-        finally:
-            unfinished.unlink(missing_ok=True)
+        with disk_trouble(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+        write_draws(tree, self.folder / draws_file(key))

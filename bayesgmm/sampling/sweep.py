@@ -15,6 +15,7 @@ from ..mixture.relabel import align_labels
 from ..posterior.modes import sample_laplace
 from ..posterior.target import Problem
 from .draws import Draws
+from .memory import refuse_beyond_memory
 from .posterior import to_datatree
 from .predictive import posterior_predictive, prior_predictive
 from .samplers.chains import Chain, Result, gather, run_chains
@@ -55,7 +56,9 @@ def sample_many(
     -------
     dict of Problem.key to DataTree
     """
-    sweep = _Sweep(Settings() if settings is None else settings, finished)
+    settings = Settings() if settings is None else settings
+    refuse_beyond_memory(problems, settings)
+    sweep = _Sweep(settings, finished)
     for problem in problems:
         sweep.add(problem, (em or {}).get(problem.key))
     sweep.run()
