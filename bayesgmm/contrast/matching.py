@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from ..data import InputError
 from ..em import EMFit
+from ..em.same_data import check_same_data
 from ..mixture import Mixture, structure_named
 from ..sampling.posterior import PosteriorView
 
@@ -23,7 +24,7 @@ def em_mixture(gm: Any, view: PosteriorView) -> Mixture:
     Raises
     ------
     InputError
-        It is not fitted, or is of another model than the posterior.
+        It is not fitted, or is of another model or of other data than the posterior.
     """
     if gm is None:
         return view.em
@@ -39,6 +40,9 @@ def em_mixture(gm: Any, view: PosteriorView) -> Mixture:
     else:
         raise InputError(f"gm is a {type(gm).__name__}; pass a fitted GaussianMixture, an EMFit, or None")
     _check_same_model(mixture, view)
+    fit = gm if isinstance(gm, EMFit) else getattr(gm, "result_", None)
+    if isinstance(fit, EMFit):
+        check_same_data(fit, view.values, view.row_weight, "gm")
     return mixture
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ..checks.verdict import Diagnosis, diagnose
 from ..data import InputError
 from ..em.criteria import aic, bic, classification_terms, icl
+from ..em.same_data import check_same_data
 from ..mixture import log_density
 from ..progress import progress_display
 from ..sampling.posterior import PosteriorView, priors_of, view_of
@@ -201,6 +202,7 @@ def _criteria(view: PosteriorView, grid: Grid | None) -> tuple[float, float, flo
     """EM's log likelihood, AIC, BIC and ICL."""
     if grid is not None and (cell := grid.cell((view.n_components, view.draws.structure.name))) in grid.fits:
         fit = grid.fits[cell]
+        check_same_data(fit, view.values, view.row_weight, "grid")
         return fit.log_likelihood, fit.aic, fit.bic, fit.icl
     standard = view.em.standardised(view.scaling)
     values, weight = view.scaling.standardise(view.values), view.row_weight
