@@ -25,7 +25,7 @@ from .em import Grid, fit_grid
 from .mixture import COVARIANCE_TYPES
 from .mixture.key import ModelKey
 from .posterior import Priors
-from .posterior.target import Problem
+from .posterior.target import Target
 from .report.files import draw_store, prepare_folder, read_folder, write_folder
 from .report.findings import Findings
 from .sampling.memory import refuse_beyond_memory
@@ -265,16 +265,16 @@ def analyze(
     ks = sorted({int(k) for k in n_components})
     names = list(dict.fromkeys(covariance_types))
     # Every request is checked before the first fit.
-    problems = {(k, name): Problem.of(table, k, name, priors) for k in ks for name in names}
-    if not problems:
+    targets = {(k, name): Target.of(table, k, name, priors) for k in ks for name in names}
+    if not targets:
         raise InputError("n_components and covariance_types must each name at least one value")
     how = Settings(draws=draws, chains=chains, cores=cores, random_seed=random_seed, progressbar=progressbar)
-    smallest = min(problems.values(), key=lambda p: p.structure.n_parameters(p.n_components, table.n_features))
-    refuse_beyond_memory(problems.values() if posterior == "all" else [smallest], how)
+    smallest = min(targets.values(), key=lambda p: p.structure.n_parameters(p.n_components, table.n_features))
+    refuse_beyond_memory(targets.values() if posterior == "all" else [smallest], how)
     store = None if folder is None else draw_store(prepare_folder(Path(folder)), fresh)
     grid = fit_grid(table, ks, names, random_state=random_seed, progressbar=progressbar)
     cells, why = chosen_cells(grid, posterior)
-    wanted = [problems[cell] for cell in cells]
+    wanted = [targets[cell] for cell in cells]
     posteriors, diagnoses, reused = sampled_until_settled(wanted, grid, how, store)
     comparison = compare(posteriors, grid=grid, progressbar=progressbar, random_seed=random_seed)
     settings = {

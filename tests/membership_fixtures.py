@@ -8,12 +8,12 @@ import numpy as np
 
 from bayesgmm.data import as_table
 from bayesgmm.em import EMFit, fit_mixture
-from bayesgmm.mixture import Design, structure_named
+from bayesgmm.mixture import structure_named
 from bayesgmm.mixture.relabel import align_labels
-from bayesgmm.posterior.density import Density
 from bayesgmm.posterior.modes import find_mode, sample_laplace
 from bayesgmm.posterior.priors import Priors
-from bayesgmm.sampling.posterior import to_datatree
+from bayesgmm.posterior.target import Target
+from bayesgmm.sampling.schema import to_datatree
 
 
 def laplace_posterior(
@@ -33,7 +33,7 @@ def laplace_posterior(
     fit = fit or fit_mixture(table, n_components, structure, random_state=0)
     scaling = structure.scaling(table.values)
     values = scaling.standardise(table.values)
-    density = Density.of(Design.of(values, structure), n_components, Priors())
+    density = Target.of_rows(values, n_components, structure, Priors())
     c = density.coordinates
     em = fit.mixture.standardised(scaling)
     mode = find_mode(density, c.unconstrain(em.weights, em.means, em.dense_covariances))

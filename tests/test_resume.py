@@ -21,7 +21,7 @@ import bayesgmm as bg
 from bayesgmm.cli import main
 from bayesgmm.em import fit_grid
 from bayesgmm.posterior import Priors
-from bayesgmm.posterior.target import Problem
+from bayesgmm.posterior.target import Target
 from bayesgmm.report.files import reserved
 from bayesgmm.sampling.settings import Settings
 from bayesgmm.sampling.store import DrawStore, draws_file, fingerprint_of, read_draws, write_draws
@@ -133,16 +133,16 @@ def test_finished_reports_are_reused_and_other_questions_are_not(data, whole, tm
     assert report(data, whole, "--priors", '{"mean_scale": 3}')["reused"] == []
 
 
-def asked(values: np.ndarray, priors: Priors | None = None) -> tuple[Problem, str]:
-    problem = Problem.of(values, 2, "diag", priors)
+def asked(values: np.ndarray, priors: Priors | None = None) -> tuple[Target, str]:
+    target = Target.of(values, 2, "diag", priors)
     grid = fit_grid(values, [2], ["diag"], random_state=0, progressbar=False)
-    return problem, fingerprint_of(problem, grid.fits[2, "diag"], seed=0)
+    return target, fingerprint_of(target, grid.fits[2, "diag"], seed=0)
 
 
 def test_store_returns_what_was_kept_for_the_same_request_alone(data, tmp_path) -> None:
     values = pd.read_csv(data).to_numpy()
-    problem, fingerprint = asked(values)
-    (tree,) = sample_many([problem], FEW).values()
+    target, fingerprint = asked(values)
+    (tree,) = sample_many([target], FEW).values()
     store = DrawStore(tmp_path)
     assert store.find("2 diag", fingerprint) is None
     store.keep("2 diag", tree, fingerprint)
@@ -154,7 +154,7 @@ def test_store_returns_what_was_kept_for_the_same_request_alone(data, tmp_path) 
         asked(values + 1e-9)[1],
         asked(values, Priors(weight_concentration=1.0))[1],
         asked(values[::-1])[1],
-        fingerprint_of(problem, fit_grid(values, [2], ["diag"], progressbar=False).fits[2, "diag"], seed=1),
+        fingerprint_of(target, fit_grid(values, [2], ["diag"], progressbar=False).fits[2, "diag"], seed=1),
     }
     assert fingerprint not in others
     assert len(others) == 4
@@ -162,8 +162,8 @@ def test_store_returns_what_was_kept_for_the_same_request_alone(data, tmp_path) 
 
 
 def test_every_kind_of_damage_is_noticed(data, tmp_path) -> None:
-    problem, fingerprint = asked(pd.read_csv(data).to_numpy())
-    (tree,) = sample_many([problem], FEW).values()
+    target, fingerprint = asked(pd.read_csv(data).to_numpy())
+    (tree,) = sample_many([target], FEW).values()
     store, path = DrawStore(tmp_path), tmp_path / "posterior-2-diag.nc"
     store.keep("2 diag", tree, fingerprint)
     good = path.read_bytes()

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ..data import InputError
 from ..data.intervals import check_ci_prob, equal_tailed
-from ..sampling.posterior import view_of
+from ..sampling.posterior import Posterior
 from ..sampling.predictive import replicates
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ def predictive_checks(
     check_ci_prob(ci_prob)
     if n_replicates < 20:
         raise InputError(f"n_replicates={n_replicates} shows little: give at least 20")
-    view = view_of(post)
+    view = Posterior.read(post)
     values = _counted(view.values, view.row_weight)
     n_draws, (n_rows, n_features) = len(view.draws.weights), values.shape
     chosen = np.linspace(0, n_draws - 1, min(n_replicates, n_draws)).astype(int)

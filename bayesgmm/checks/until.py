@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ..em import Grid
-from ..posterior.target import Problem
+from ..posterior.target import Target
 from ..sampling.settings import Settings
 from ..sampling.store import DrawStore, fingerprint_of
 from ..sampling.sweep import sample_many
@@ -26,7 +26,7 @@ _MOST_WORK, _WORK_PER_GRADIENT = 5e10, 1e4
 
 
 def sampled_until_settled(
-    wanted: list[Problem], grid: Grid, settings: Settings, store: DrawStore | None = None
+    wanted: list[Target], grid: Grid, settings: Settings, store: DrawStore | None = None
 ) -> tuple[dict[str, xr.DataTree], dict[str, Diagnosis], tuple[str, ...]]:
     """Sample every model; those whose chains have not settled once more, more carefully and with eight times the draws.
 
@@ -34,7 +34,7 @@ def sampled_until_settled(
 
     Parameters
     ----------
-    wanted : list of Problem
+    wanted : list of Target
     grid : Grid
         Where chains start.
     settings : Settings
@@ -44,7 +44,7 @@ def sampled_until_settled(
 
     Returns
     -------
-    posteriors, diagnoses : dict of Problem.key to DataTree, Diagnosis
+    posteriors, diagnoses : dict of Target.key to DataTree, Diagnosis
     reused : tuple of str
         Keys of the models that were found in the store.
 

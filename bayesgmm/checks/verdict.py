@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ..data import InputError
 from ..mixture import draw_responsibilities
-from ..sampling.posterior import PosteriorView, view_of
+from ..sampling.posterior import Posterior
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -112,7 +112,7 @@ class Diagnosis:
         return head + self.table.round(4).to_html()
 
 
-def label_free(view: PosteriorView) -> dict[str, Array]:
+def label_free(view: Posterior) -> dict[str, Array]:
     """Quantities (S,) of each draw that no exchange of components changes.
 
     Log likelihood, log density at fixed rows, mean and covariance of the mixture, entropy of the weights, sorted weights,
@@ -147,7 +147,7 @@ def label_free(view: PosteriorView) -> dict[str, Array]:
     return result
 
 
-def _row_quantities(view: PosteriorView) -> dict[str, Array]:
+def _row_quantities(view: Posterior) -> dict[str, Array]:
     """Log likelihood, log density at fixed rows and mean allocation entropy of each draw."""
     n_draws, n_rows = len(view.draws.weights), len(view.values)
     size = max(1, min(n_rows, _MAX_EVALUATIONS // n_draws))
@@ -213,7 +213,7 @@ def diagnose(post: xr.DataTree) -> Diagnosis:
     InputError
         If ``post`` is not a posterior of this library, or has fewer than 8 draws per chain.
     """
-    view = view_of(post)
+    view = Posterior.read(post)
     if view.n_draws < 8:
         raise InputError(f"{view.n_draws} draws per chain cannot be judged: sample at least 8, better 1000")
     shape = (view.n_chains, view.n_draws)
@@ -236,7 +236,7 @@ def diagnose(post: xr.DataTree) -> Diagnosis:
     )
 
 
-def _collapsed_share(view: PosteriorView) -> float:
+def _collapsed_share(view: Posterior) -> float:
     """Share of draws with a component narrower than 1/1000 of the data in some direction."""
     spread = view.values.std(axis=0)
     dense = view.draws.dense_covariances / (spread[:, None] * spread)
@@ -276,7 +276,7 @@ def _evidence(
     verdict: str,
     table: pd.DataFrame,
     n_divergent: int,
-    view: PosteriorView,
+    view: Posterior,
     moved: float,
     ambiguity: float,
     collapsed: float,

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ..data import InputError
 from ..mixture import Mixture, draw_responsibilities
-from ..sampling.posterior import view_of
+from ..sampling.posterior import Posterior
 from .rows import obs_index, training_rows
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def coclustering(
     """
     import xarray as xr
 
-    scored = training_rows(view_of(post))
+    scored = training_rows(Posterior.read(post))
     n = len(scored.values)
     if rows is not None:
         chosen = _positions(scored.obs_id, rows)

@@ -12,7 +12,7 @@ from ..data import InputError
 from ..data.intervals import CI_PROB, check_ci_prob
 from ..mixture import Mixture, draw_responsibilities, responsibilities
 from ..progress import progress_display
-from ..sampling.posterior import view_of
+from ..sampling.posterior import Posterior
 from .losses import LOSSES, PartitionLoss, descend, distances
 from .rows import ScoredRows, obs_index, training_rows
 
@@ -172,7 +172,7 @@ def consensus(
     if loss not in LOSSES:
         raise InputError(f"loss={loss!r} is unknown; choose one of {', '.join(LOSSES)}")
     check_ci_prob(ci_prob)
-    rows = training_rows(view_of(post))
+    rows = training_rows(Posterior.read(post))
     k = rows.n_components
     if max_clusters is not None and max_clusters < 1:
         raise InputError(f"max_clusters={max_clusters!r} allows no cluster; give at least 1")

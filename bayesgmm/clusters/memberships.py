@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ..data.intervals import CI_PROB, check_ci_prob, tails
 from ..mixture import draw_responsibilities, run_parallel, single_threaded_blas
 from ..progress import progress_display
-from ..sampling.posterior import view_of
+from ..sampling.posterior import Posterior
 from .rows import ScoredRows, scored_rows
 
 if TYPE_CHECKING:
@@ -161,7 +161,7 @@ def memberships(
     import xarray as xr
 
     check_ci_prob(ci_prob)
-    rows = scored_rows(view_of(post), new_data)
+    rows = scored_rows(Posterior.read(post), new_data)
     found = summarise_rows(rows, ci_prob, progressbar)
     interval = {"interval": "equal-tailed", "ci_prob": ci_prob}
     described = {

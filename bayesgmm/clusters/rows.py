@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from ..data.table import rows_to_score
 from ..mixture import Mixture
-from ..sampling.posterior import PosteriorView, obs_labels
+from ..sampling.posterior import Posterior
+from ..sampling.schema import obs_labels
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,12 +52,12 @@ class ScoredRows:
         return self.draws.n_components
 
 
-def training_rows(view: PosteriorView) -> ScoredRows:
+def training_rows(view: Posterior) -> ScoredRows:
     """The rows that the posterior was sampled from."""
     return _scored(view, view.values, view.obs_id)
 
 
-def scored_rows(view: PosteriorView, new_data: Any) -> ScoredRows:
+def scored_rows(view: Posterior, new_data: Any) -> ScoredRows:
     """The rows of ``new_data``, or those that the posterior was sampled from if it is None."""
     if new_data is None:
         return training_rows(view)
@@ -64,7 +65,7 @@ def scored_rows(view: PosteriorView, new_data: Any) -> ScoredRows:
     return _scored(view, values, obs_labels(index))
 
 
-def _scored(view: PosteriorView, values: Array, obs_id: NDArray[Any]) -> ScoredRows:
+def _scored(view: Posterior, values: Array, obs_id: NDArray[Any]) -> ScoredRows:
     scaling = view.scaling
     return ScoredRows(
         view.draws.standardised(scaling),

@@ -14,7 +14,7 @@ from ..data import InputError, Table
 from ..data.intervals import CI_PROB, check_ci_prob, equal_tailed
 from ..em.standard_errors import standard_errors
 from ..mixture import Mixture, draw_responsibilities, log_density, responsibilities
-from ..sampling.posterior import PosteriorView, priors_of, view_of
+from ..sampling.posterior import Posterior
 from .matching import best_labels, em_mixture
 from .words import contrast_in_words
 
@@ -125,7 +125,7 @@ def em_vs_posterior(
     """
     check_ci_prob(ci_prob)
     check_ci_prob(certain, "certain")
-    view = view_of(post)
+    view = Posterior.read(post)
     rows = training_rows(view)
     if folds is not None and not 2 <= folds <= len(rows.values):
         raise InputError(f"folds={folds!r} cannot split {len(rows.values)} rows; give a number from 2 to that")
@@ -157,12 +157,12 @@ def _verdict(post: xr.DataTree) -> str:
     return str(diagnose(post).verdict)
 
 
-def _case_weight(view: PosteriorView) -> Array | None:
+def _case_weight(view: Posterior) -> Array | None:
     """Case weights (N,), or None where every row counts once."""
     return None if (view.row_weight == 1).all() else view.row_weight
 
 
-def _reported(weights: Array, means: Array, dense: Array, view: PosteriorView) -> dict[str, Array]:
+def _reported(weights: Array, means: Array, dense: Array, view: Posterior) -> dict[str, Array]:
     """The distinct parameters by name, each with the leading axes of the arrays."""
     k, d = means.shape[-2:]
     names = view.columns
@@ -171,7 +171,7 @@ def _reported(weights: Array, means: Array, dense: Array, view: PosteriorView) -
     return out | {entry.name(names): entry.of(dense) for entry in view.draws.structure.entries(k, d)}
 
 
-def _parameters(em: Mixture, view: PosteriorView, ci_prob: float) -> pd.DataFrame:
+def _parameters(em: Mixture, view: Posterior, ci_prob: float) -> pd.DataFrame:
     import pandas as pd
 
     draws, se = view.draws, standard_errors(em, view.values, view.scaling, sample_weight=_case_weight(view))
@@ -232,13 +232,13 @@ def log_predictive(rows: ScoredRows) -> Array:
     return result - np.log(rows.n_draws) + rows.log_jacobian
 
 
-def _score(em: Mixture, view: PosteriorView, rows: ScoredRows) -> tuple[Array, Array]:
+def _score(em: Mixture, view: Posterior, rows: ScoredRows) -> tuple[Array, Array]:
     """Log scores (N,) of the plug-in and of the posterior predictive density."""
     plug_in = log_density(em.standardised(view.scaling), rows.values) + rows.log_jacobian
     return plug_in, log_predictive(rows)
 
 
-def _cross_validated(post: xr.DataTree, view: PosteriorView, folds: int, seed: int) -> tuple[Array, Array]:
+def _cross_validated(post: xr.DataTree, view: Posterior, folds: int, seed: int) -> tuple[Array, Array]:
     """The same scores for each row, from fits to the folds that it is not in; a row of any weight is left out whole."""
     import pandas as pd
 
@@ -259,7 +259,7 @@ def _cross_validated(post: xr.DataTree, view: PosteriorView, folds: int, seed: i
             train,
             k,
             structure.name,
-            priors_of(post),
+            Posterior.read(post).priors,
             draws=draws,
             chains=2,
             random_seed=seed,
@@ -269,7 +269,7 @@ def _cross_validated(post: xr.DataTree, view: PosteriorView, folds: int, seed: i
             log_likelihood=False,
         )
         test = pd.DataFrame(view.values[held], columns=list(view.columns))
-        own = view_of(sampled)
+        own = Posterior.read(sampled)
         scores[:, held] = _score(fit.mixture, own, scored_rows(own, test))
     return scores[0], scores[1]
 

@@ -14,7 +14,7 @@ from ..data import InputError, Scaling, as_table
 from ..data.intervals import CI_PROB, check_ci_prob
 from ..em import fit_mixture
 from ..mixture import responsibilities
-from ..sampling.posterior import view_of
+from ..sampling.posterior import Posterior
 from .matching import best_labels
 from .words import named_rows, plural
 
@@ -199,7 +199,7 @@ def adjusted_rand(a: NDArray[np.intp], b: NDArray[np.intp], weight: Array) -> fl
 
 
 def _from_posterior(post: xr.DataTree, n_components: int | None, ci_prob: float) -> _Soft:
-    view = view_of(post)
+    view = Posterior.read(post)
     if n_components not in (None, view.n_components):
         raise InputError(f"n_components={n_components} differs from the posterior's {view.n_components}; leave it out")
     rows = training_rows(view)

@@ -11,14 +11,14 @@ from ..data import InputError
 from ..em import EMFit
 from ..em.same_data import check_same_data
 from ..mixture import Mixture, structure_named
-from ..sampling.posterior import PosteriorView
+from ..sampling.posterior import Posterior
 
 __all__ = ["best_labels", "em_mixture"]
 
 Array = NDArray[np.float64]
 
 
-def em_mixture(gm: Any, view: PosteriorView) -> Mixture:
+def em_mixture(gm: Any, view: Posterior) -> Mixture:
     """The mixture of ``gm`` (estimator, `EMFit`, `Mixture` or None: that of the tree) in the units of the data.
 
     Raises
@@ -46,7 +46,7 @@ def em_mixture(gm: Any, view: PosteriorView) -> Mixture:
     return mixture
 
 
-def _check_same_model(mixture: Mixture, view: PosteriorView) -> None:
+def _check_same_model(mixture: Mixture, view: Posterior) -> None:
     own = (mixture.n_components, mixture.n_features, mixture.structure.name)
     other = (view.n_components, len(view.columns), view.draws.structure.name)
     for name, a, b in zip(("n_components", "number of columns", "covariance_type"), own, other, strict=True):

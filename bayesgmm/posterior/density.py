@@ -12,21 +12,15 @@ structure's map and of its gradient, the number of terms, and for each term its 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from ..mixture import Design, Mixture, run_parallel, single_threaded_blas
 from ..mixture.addresses import add_term, call_constrain, call_pullback
-from .coordinates import Coordinates
 from .gradient import likelihood_and_gradient
-from .priors import Priors
-from .terms import Term, has_rate, terms_of
 
-__all__ = ["Density", "log_density_and_gradient", "log_prior_and_gradient"]
+__all__ = ["log_densities", "log_density_and_gradient", "log_prior_and_gradient"]
 
 Array = NDArray[np.float64]
 
@@ -111,92 +105,11 @@ def log_density_and_gradient(x, gradient, model, numbers, rows, pairs, row_weigh
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _log_densities(points, values, model, numbers, rows, pairs, row_weight, scatter):
+def log_densities(points, values, model, numbers, rows, pairs, row_weight, scatter):
+    """Log densities at ``points`` (S, P), into ``values`` (S,)."""
     point = np.empty(points.shape[1])
     gradient = np.empty(points.shape[1])
     for s in range(points.shape[0]):
         for i in range(point.size):
             point[i] = points[s, i]
         values[s] = log_density_and_gradient(point, gradient, model, numbers, rows, pairs, row_weight, scatter)
-
-
-@dataclass(frozen=True)
-class Density:
-    """The log posterior density of one table under one model, ready to evaluate.
-
-    Attributes
-    ----------
-    coordinates : Coordinates
-    design : Design
-    terms : tuple of T Term
-        Of the prior.
-    model : (6 + 2 T,) int64
-    numbers : (...)
-        What the compiled code reads of the model and its prior.
-    """
-
-    coordinates: Coordinates
-    design: Design
-    terms: tuple[Term, ...]
-    model: NDArray[np.int64]
-    numbers: Array
-
-    @classmethod
-    def of(cls, design: Design, n_components: int, priors: Priors, jacobian: bool = True) -> Density:
-        """For a laid-out table, K components and priors.
-
-        Without ``jacobian`` it is the density of the parameters themselves, as a function of the coordinates: its
-        maximum is what PyMC's ``find_MAP`` looks for (`terms_of`).
-        """
-        d, structure = design.n_features, design.structure
-        terms = terms_of(structure, n_components, d, priors, jacobian)
-        coordinates = Coordinates(structure, n_components, d, has_rate(priors))
-        numbers = [sum(term.constant for term in terms), 1.0]
-        model = [n_components, d, structure.n_factors(n_components), *structure.addresses, len(terms)]
-        for term in terms:
-            model += [term.address, len(numbers)]
-            numbers += term.numbers.tolist()
-        return cls(coordinates, design, terms, np.array(model, dtype=np.int64), np.array(numbers, dtype=np.float64))
-
-    @property
-    def size(self) -> int:
-        """Number of coordinates P."""
-        return self.coordinates.size
-
-    @property
-    def arguments(self) -> tuple[Any, ...]:
-        """What `log_density_and_gradient` takes after the point and the gradient."""
-        design = self.design
-        return self.model, self.numbers, design.rows, design.pairs, design.row_weight, design.scatter
-
-    def tempered(self, power: float) -> Density:
-        """The same prior times the likelihood to the given power."""
-        numbers = self.numbers.copy()
-        numbers[1] = power
-        return replace(self, numbers=numbers)
-
-    def start_at(self, mixture: Mixture) -> Array:
-        """The point (P,) to start from for a mixture of the design's rows: a place where the density is finite."""
-        dense = mixture.dense_covariances + 1e-6 * np.eye(mixture.n_features)
-        # A component that EM has emptied still needs a weight.
-        weights = np.maximum(mixture.weights, 1e-3 / mixture.n_components)
-        return self.coordinates.unconstrain(weights / weights.sum(), mixture.means, dense)
-
-    def __call__(self, x: Array) -> tuple[float, Array]:
-        """Log density and gradient (P,) at an unconstrained point (P,)."""
-        gradient = np.empty(self.size)
-        value = log_density_and_gradient(np.ascontiguousarray(x, dtype=float), gradient, *self.arguments)
-        return value, gradient
-
-    def many(self, points: Array) -> Array:
-        """Log densities (S,) at points (S, P), on all cores."""
-        points = np.ascontiguousarray(points, dtype=float)
-        values = np.empty(len(points))
-        arguments = self.arguments
-
-        def over(part: slice) -> None:
-            _log_densities(points[part], values[part], *arguments)
-
-        with single_threaded_blas():
-            run_parallel(over, [slice(a, a + 256) for a in range(0, len(points), 256)])
-        return values

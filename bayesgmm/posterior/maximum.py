@@ -16,10 +16,9 @@ from numpy.typing import ArrayLike
 from ..data import InputError
 from ..em import EMFit, fit_mixture
 from ..mixture import Mixture, Structure, log_density, single_threaded_blas
-from .density import Density
 from .modes import Mode, find_mode, starting_mixtures
 from .priors import Priors
-from .target import Problem
+from .target import Target
 from .terms import terms_of
 
 __all__ = ["MAPFit", "find_map"]
@@ -99,42 +98,41 @@ def find_map(
         For arguments that cannot be used, and for ``weight_concentration`` or ``correlation_eta`` below 1, under which the
         density has no maximum: it is infinite where a weight is 0, or a correlation 1.
     """
-    problem = Problem.of(data, n_components, covariance_type, priors, sample_weight, missing)
-    _check_bounded(problem)
-    density = problem.density(jacobian=False)
+    target = Target.of(data, n_components, covariance_type, priors, sample_weight, missing)
+    _check_bounded(target)
+    density = target.without_jacobian()
     if em is None:
         em = fit_mixture(
-            problem.table, n_components, problem.structure, sample_weight=problem.row_weight, random_state=random_state
+            target.table, n_components, target.structure, sample_weight=target.sample_weight, random_state=random_state
         )
-    problem.check_fit(em.mixture)
+    target.check_fit(em.mixture)
     with single_threaded_blas():
-        best = _best_mode(problem, density, em)
-    found = density.coordinates.mixture(best.point)
-    mixture = found.reordered(found.canonical_order()).in_data_units(problem.scaling)
-    weight = np.ones(problem.table.n_obs) if problem.row_weight is None else problem.row_weight
+        best = _best_mode(density, em)
+    found = density.mixtures(best.point)
+    mixture = found.reordered(found.canonical_order()).in_data_units(target.scaling)
     return MAPFit(
         mixture=mixture,
-        log_posterior=best.value + float(weight.sum()) * problem.scaling.log_jacobian,
-        log_likelihood=float(weight @ log_density(mixture, problem.table.values)),
+        log_posterior=best.value + target.log_jacobian,
+        log_likelihood=float(target.row_weight @ log_density(mixture, target.table.values)),
         gradient_norm=best.gradient_norm,
         smallest_curvature=best.smallest_curvature,
         outcome="converged" if best.gradient_norm < _ARRIVED and best.smallest_curvature > 0 else "not converged",
     )
 
 
-def _check_bounded(problem: Problem) -> None:
+def _check_bounded(target: Target) -> None:
     """Refuse priors under which the density has no maximum."""
-    for term in terms_of(problem.structure, problem.n_components, problem.table.n_features, problem.priors):
+    for term in terms_of(target.structure, target.n_components, target.table.n_features, target.priors):
         if term.unbounded:
             raise InputError(f"{term.unbounded}, so that it has no maximum: give at least 1, or use sample_posterior")
 
 
-def _best_mode(problem: Problem, density: Density, em: EMFit) -> Mode:
+def _best_mode(target: Target, em: EMFit) -> Mode:
     modes = []
     for mixture in starting_mixtures(em):
-        start = density.start_at(mixture.standardised(problem.scaling))
-        if np.isfinite(density(start)[0]):
-            modes.append(find_mode(density, start))
+        start = target.start_at(mixture.standardised(target.scaling))
+        if np.isfinite(target(start)[0]):
+            modes.append(find_mode(target, start))
     if not modes:
-        raise problem.no_density()
+        raise target.no_density()
     return max(modes, key=lambda mode: mode.value)

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from ..em import EMFit
 from ..mixture import Mixture
-from .density import Density
 from .resampling import systematic
+from .target import Target
 
 __all__ = ["LaplaceDraws", "Mode", "find_mode", "sample_laplace", "starting_mixtures"]
 
@@ -49,13 +49,13 @@ class Mode:
     gradient_norm: float
 
 
-def _negative_hessian(density: Density, point: Array) -> Array:
+def _negative_hessian(target: Target, point: Array) -> Array:
     """By central differences of the exact gradient (P, P)."""
     columns = []
     for i in range(point.size):
         shift = np.zeros(point.size)
         shift[i] = _STEP
-        columns.append((density(point - shift)[1] - density(point + shift)[1]) / (2 * _STEP))
+        columns.append((target(point - shift)[1] - target(point + shift)[1]) / (2 * _STEP))
     hessian = np.stack(columns)
     return 0.5 * (hessian + hessian.T)
 
@@ -68,15 +68,15 @@ def _floored_spread(hessian: Array) -> tuple[Array, float]:
     return np.linalg.cholesky((vectors / floored) @ vectors.T), float(values[0])
 
 
-def find_mode(density: Density, start: Array, max_iter: int = 2000) -> Mode:
+def find_mode(target: Target, start: Array, max_iter: int = 2000) -> Mode:
     """The mode near ``start`` (P,) by L-BFGS, finished by Newton steps, with its curvature.
 
-    With the Jacobians in the density (`Density.of`) it is where draws concentrate on the unconstrained scale.
+    With the Jacobians in the density (`Target.jacobian`) it is where draws concentrate on the unconstrained scale.
     """
     from scipy.optimize import minimize
 
     def negative(x: Array) -> tuple[float, Array]:
-        value, gradient = density(x)
+        value, gradient = target(x)
         if not np.isfinite(value):
             return 1e300, np.zeros_like(x)
         return -value, -gradient
@@ -86,31 +86,31 @@ def find_mode(density: Density, start: Array, max_iter: int = 2000) -> Mode:
         options = {"maxiter": max_iter, "maxfun": 4 * max_iter, "maxcor": 20, "ftol": 1e-13, "gtol": 1e-7}
         point = minimize(negative, start, jac=True, method="L-BFGS-B", options=options).x
     if start.size > _LARGEST_DENSE:
-        return _diagonal_mode(density, point)
+        return _diagonal_mode(target, point)
     for _ in range(5):
-        value, gradient = density(point)
-        spread, smallest = _floored_spread(_negative_hessian(density, point))
+        value, gradient = target(point)
+        spread, smallest = _floored_spread(_negative_hessian(target, point))
         slope = spread.T @ gradient
         if np.linalg.norm(slope) < 1e-6:
             break
         candidate = point + spread @ slope
-        if not density(candidate)[0] > value:
+        if not target(candidate)[0] > value:
             break
         point = candidate
-    value, gradient = density(point)
+    value, gradient = target(point)
     return Mode(point, value, spread, smallest, float(np.linalg.norm(spread.T @ gradient)))
 
 
-def _diagonal_mode(density: Density, point: Array) -> Mode:
+def _diagonal_mode(target: Target, point: Array) -> Mode:
     """The curvature along each coordinate only, by one perturbation of all at once (Hutchinson's estimator)."""
     rng = np.random.default_rng(0)
     estimate = np.zeros(point.size)
     n_probes = 30
     for _ in range(n_probes):
         probe = rng.choice([-1.0, 1.0], size=point.size)
-        estimate += probe * (density(point - _STEP * probe)[1] - density(point + _STEP * probe)[1]) / (2 * _STEP)
+        estimate += probe * (target(point - _STEP * probe)[1] - target(point + _STEP * probe)[1]) / (2 * _STEP)
     curvature = np.maximum(estimate / n_probes, _LARGEST_SD**-2.0)
-    value, gradient = density(point)
+    value, gradient = target(point)
     sd = curvature**-0.5
     return Mode(point, value, np.diag(sd), float(estimate.min() / n_probes), float(np.linalg.norm(sd * gradient)))
 
@@ -138,7 +138,7 @@ class LaplaceDraws:
     ess: float
 
 
-def sample_laplace(density: Density, mode: Mode, n_draws: int, seed: int | np.random.Generator) -> LaplaceDraws:
+def sample_laplace(target: Target, mode: Mode, n_draws: int, seed: int | np.random.Generator) -> LaplaceDraws:
     """Draw from N(mode, M M'), smooth the importance ratios (PSIS) and resample ``n_draws`` of them.
 
     Four times as many proposals as draws are made, so that resampling repeats few.
@@ -146,9 +146,9 @@ def sample_laplace(density: Density, mode: Mode, n_draws: int, seed: int | np.ra
     from arviz_stats.base import array_stats
 
     rng = np.random.default_rng(seed)
-    z = rng.standard_normal((4 * n_draws, density.size))
+    z = rng.standard_normal((4 * n_draws, target.size))
     proposals = mode.point + z @ mode.spread.T
-    ratios = density.many(proposals) + 0.5 * (z**2).sum(1)
+    ratios = target.many(proposals) + 0.5 * (z**2).sum(1)
     ratios = np.where(np.isfinite(ratios), ratios, -np.inf)
     finite = ratios - ratios.max()
     # psislw takes log likelihoods, whose negatives are the log ratios of leave-one-out.

@@ -20,7 +20,7 @@ from ..mixture import Structure
 from ..mixture.correlation import pairs_of
 from ..mixture.structure import Layout
 from .priors import Priors
-from .target import Problem
+from .target import Target
 from .terms import terms_of
 
 if TYPE_CHECKING:
@@ -77,14 +77,14 @@ def build_model(
     """
     import pymc as pm
 
-    problem = Problem.of(data, n_components, covariance_type, priors, sample_weight, missing)
-    structure, table, k, d = problem.structure, problem.table, problem.n_components, problem.table.n_features
-    terms = terms_of(structure, k, d, problem.own_priors)
+    target = Target.of(data, n_components, covariance_type, priors, sample_weight, missing)
+    structure, table, k, d = target.structure, target.table, target.n_components, target.table.n_features
+    terms = terms_of(structure, k, d, target.own_priors)
     with pm.Model(coords=_coords(table, k)) as model:
         values = {term.name: term.variable() for term in terms}
         factors = structure.assemble(values, d)
-        _in_data_units(problem.scaling, values["means"], factors)
-        _observe(problem, (values["weights"], values["means"], factors))
+        _in_data_units(target.scaling, values["means"], factors)
+        _observe(target, (values["weights"], values["means"], factors))
     return model
 
 
@@ -115,7 +115,7 @@ def _of_each(factors: Any, means: Any) -> Any:
     return pt.broadcast_to(factors, (means.shape[0], factors.shape[1], factors.shape[2]))
 
 
-def _observe(problem: Problem, parameters: tuple[Any, ...]) -> None:
+def _observe(target: Target, parameters: tuple[Any, ...]) -> None:
     """Register data and the observed variable.
 
     Its log density is a function of the value given, not of the table: new data set by `pymc.set_data` counts.
@@ -126,12 +126,12 @@ def _observe(problem: Problem, parameters: tuple[Any, ...]) -> None:
 
     from .pytensor_op import pointwise_log_likelihood
 
-    table, scaling, weight = problem.table, problem.scaling, problem.row_weight
+    table, scaling, weight = target.table, target.scaling, target.sample_weight
     dims = ("obs_id", "feature")
     data = pm.Data("observed", table.values, dims=dims)
     case_weight = pt.zeros(0) if weight is None else pm.Data("sample_weight", weight, dims="obs_id")
     d = table.n_features
-    layout = problem.structure.layout(d)
+    layout = target.structure.layout(d)
 
     def log_density(value, weights, means, factors, case_weight):  # type: ignore[no-untyped-def]
         standard = (value - scaling.location) / scaling.scale

@@ -1,8 +1,15 @@
-"""What is to be sampled, checked once: a table, a structure, K, priors, and the scale on which they meet."""
+"""What is to be sampled: rows, model and priors, checked once, as an unnormalised density on the unconstrained scale.
+
+Everything that evaluates the posterior takes a `Target`: modes, samplers, evidence, leave-one-out. What it is made of on the
+way (rows laid out, coordinates, terms of the prior, the numbers that compiled code reads) is made when first asked for, and
+shared by the targets that differ in case weights or in the power of the likelihood alone.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
+from math import lgamma
 from typing import Any
 
 import numpy as np
@@ -10,19 +17,24 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..data import InputError, Scaling, Table, as_table
 from ..data.checks import check_components, checked_weight
-from ..mixture import Design, Mixture, Structure, structure_named
+from ..mixture import Design, Mixture, Structure, run_parallel, single_threaded_blas, structure_named
 from ..mixture.key import ModelKey
-from .density import Density
+from ..mixture.relabel import labels_by_pivot
+from .coordinates import Coordinates
+from .density import log_densities, log_density_and_gradient
 from .priors import Priors
+from .terms import Term, has_rate, terms_of
 
-__all__ = ["Problem"]
+__all__ = ["Target"]
 
 Array = NDArray[np.float64]
+# Points per task of `Target.many`.
+_CHUNK = 256
 
 
-@dataclass(frozen=True)
-class Problem:
-    """A checked request for a posterior.
+@dataclass(frozen=True, eq=False)
+class Target:
+    """Rows, model and priors: the log posterior density and its gradient at unconstrained points.
 
     Attributes
     ----------
@@ -30,10 +42,15 @@ class Problem:
     structure : Structure
     n_components : int
     priors : Priors
+        As given.
     scaling : Scaling
         From the units of the data to the scale on which everything is computed: standardised, or only centred where the
         priors are in the units of the data.
-    row_weight : (N,) or None
+    sample_weight : (N,) or None
+    power : float
+        Of the likelihood; below one the density is tempered.
+    jacobian : bool
+        Whether the transforms' Jacobians count: without them the maximum is what PyMC's ``find_MAP`` looks for.
     """
 
     table: Table
@@ -41,7 +58,9 @@ class Problem:
     n_components: int
     priors: Priors
     scaling: Scaling
-    row_weight: Array | None
+    sample_weight: Array | None = None
+    power: float = 1.0
+    jacobian: bool = True
 
     @classmethod
     def of(
@@ -52,7 +71,7 @@ class Problem:
         priors: Priors | None = None,
         sample_weight: ArrayLike | None = None,
         missing: str = "error",
-    ) -> Problem:
+    ) -> Target:
         """Check the parts against each other; ``missing`` as in `as_table`.
 
         Raises
@@ -74,6 +93,26 @@ class Problem:
         check_components(n_components, table.n_obs if weight is None else int(np.count_nonzero(weight)))
         return cls(table, structure, int(n_components), priors, scaling, weight)
 
+    @classmethod
+    def of_rows(
+        cls,
+        rows: Array,
+        n_components: int,
+        structure: str | Structure,
+        priors: Priors,
+        sample_weight: Array | None = None,
+    ) -> Target:
+        """For rows (N, D) that are on the scale of the priors already."""
+        import pandas as pd
+
+        rows = np.array(rows, dtype=np.float64)
+        columns = tuple(f"x{j}" for j in range(rows.shape[1]))
+        table = Table(rows, columns, pd.RangeIndex(len(rows), name="obs_id"))
+        scaling = Scaling.identity(rows.shape[1])
+        return cls(table, structure_named(structure), n_components, priors, scaling, sample_weight)
+
+    # What it is made of
+
     @property
     def key(self) -> str:
         """Short name of the model, such as "2 full"."""
@@ -84,11 +123,124 @@ class Problem:
         """The priors on the scale of ``scaling``, where everything is computed."""
         return self.priors.on_scale_of(self.scaling)
 
-    def density(self, jacobian: bool = True) -> Density:
-        """The log posterior density on the unconstrained scale; without ``jacobian`` see `Density.of`."""
-        values = self.scaling.rows(self.table.values)
-        design = Design.of(values, self.structure, self.row_weight)
-        return Density.of(design, self.n_components, self.own_priors, jacobian)
+    @cached_property
+    def design(self) -> Design:
+        """The rows on the scale of ``scaling``, laid out for the structure."""
+        return Design.of(self.scaling.rows(self.table.values), self.structure, self.sample_weight)
+
+    @property
+    def values(self) -> Array:
+        """The rows (N, D) on the scale of ``scaling``."""
+        return self.design.source
+
+    @property
+    def row_weight(self) -> Array:
+        """Case weights (N,), ones where none were given."""
+        return np.ones(self.table.n_obs) if self.sample_weight is None else self.sample_weight
+
+    @property
+    def log_jacobian(self) -> float:
+        """What is added to the log likelihood of standardised data for that of the data as given."""
+        return float(self.row_weight.sum()) * self.scaling.log_jacobian
+
+    @property
+    def log_labelings(self) -> float:
+        """Log of K!, the number of ways to name the components."""
+        return lgamma(self.n_components + 1)
+
+    @cached_property
+    def coordinates(self) -> Coordinates:
+        return Coordinates(self.structure, self.n_components, self.table.n_features, has_rate(self.priors))
+
+    @cached_property
+    def terms(self) -> tuple[Term, ...]:
+        """The prior, term by term."""
+        d = self.table.n_features
+        return terms_of(self.structure, self.n_components, d, self.own_priors, self.jacobian)
+
+    @property
+    def size(self) -> int:
+        """Number of coordinates P."""
+        return self.coordinates.size
+
+    @cached_property
+    def arguments(self) -> tuple[Any, ...]:
+        """What `density.log_density_and_gradient` takes after the point and the gradient."""
+        k, d = self.n_components, self.table.n_features
+        numbers = [sum(term.constant for term in self.terms), self.power]
+        model = [k, d, self.structure.n_factors(k), *self.structure.addresses, len(self.terms)]
+        for term in self.terms:
+            model += [term.address, len(numbers)]
+            numbers += term.numbers.tolist()
+        design = self.design
+        vectors = np.array(model, dtype=np.int64), np.array(numbers, dtype=np.float64)
+        return *vectors, design.rows, design.pairs, design.row_weight, design.scatter
+
+    # The density
+
+    def __call__(self, x: Array) -> tuple[float, Array]:
+        """Log density and gradient (P,) at an unconstrained point (P,)."""
+        gradient = np.empty(self.size)
+        value = log_density_and_gradient(np.ascontiguousarray(x, dtype=float), gradient, *self.arguments)
+        return value, gradient
+
+    def many(self, points: Array) -> Array:
+        """Log densities (S,) at points (S, P), on all cores."""
+        points = np.ascontiguousarray(points, dtype=float)
+        values = np.empty(len(points))
+        arguments = self.arguments
+
+        def over(part: slice) -> None:
+            log_densities(points[part], values[part], *arguments)
+
+        with single_threaded_blas():
+            run_parallel(over, [slice(a, a + _CHUNK) for a in range(0, len(points), _CHUNK)])
+        return values
+
+    def tempered(self, power: float) -> Target:
+        """The same prior times the likelihood to the given power."""
+        return self._with(power=power)
+
+    def without_jacobian(self) -> Target:
+        """The density of the model's own variables (`terms.terms_of`)."""
+        return self._with(jacobian=False)
+
+    def reweighted(self, sample_weight: Array) -> Target:
+        """The same with other case weights (N,): the likelihood of row i to the power of its weight."""
+        other = replace(self, sample_weight=sample_weight)
+        other.__dict__.update(
+            design=self.design.reweighted(sample_weight), coordinates=self.coordinates, terms=self.terms
+        )
+        return other
+
+    def _with(self, **changes: Any) -> Target:
+        """Other settings of the density of the same rows, which are not laid out again."""
+        other = replace(self, **changes)
+        other.__dict__.update(design=self.design, coordinates=self.coordinates)
+        return other
+
+    # Points
+
+    def start_at(self, mixture: Mixture) -> Array:
+        """The point (P,) to start from for a mixture of the design's rows: a place where the density is finite."""
+        dense = mixture.dense_covariances + 1e-6 * np.eye(mixture.n_features)
+        # A component that EM has emptied still needs a weight.
+        weights = np.maximum(mixture.weights, 1e-3 / mixture.n_components)
+        return self.coordinates.unconstrain(weights / weights.sum(), mixture.means, dense)
+
+    def mixtures(self, points: Array) -> Mixture:
+        """The mixtures (S) at unconstrained points (S, P), on the scale of ``scaling``."""
+        return self.coordinates.mixture(points)
+
+    def labels(self, points: Array, pivot: Mixture) -> NDArray[np.intp]:
+        """For each point (S, P), the component that takes each of the pivot's labels (S, K).
+
+        The answer for a point depends on nothing but the point: the points that keep their labels are one of K!
+        congruent regions.
+        """
+        return labels_by_pivot(self.mixtures(points), self.values, pivot.rounded())
+
+    # Errors
 
     def check_fit(self, mixture: Mixture) -> None:
         """Refuse an EM fit of another model.

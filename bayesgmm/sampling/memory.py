@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ..data.memory import refuse_if_too_large
-from ..posterior.target import Problem
+from ..posterior.target import Target
 from .settings import Settings
 
 __all__ = ["memory_needed", "refuse_beyond_memory"]
@@ -25,7 +25,7 @@ def memory_needed(n_parameters: int, n_components: int, n_features: int, n_draws
     return 8.0 * (_CURVATURES * n_parameters**2 + n_draws * (_UNCONSTRAINED * n_parameters + _DENSE * dense))
 
 
-def refuse_beyond_memory(problems: Iterable[Problem], settings: Settings) -> None:
+def refuse_beyond_memory(targets: Iterable[Target], settings: Settings) -> None:
     """Refuse models that would not fit, before anything is sampled.
 
     Raises
@@ -33,13 +33,13 @@ def refuse_beyond_memory(problems: Iterable[Problem], settings: Settings) -> Non
     InputError
         Naming the model, what it needs, and the remedy.
     """
-    for problem in problems:
-        k, d = problem.n_components, problem.table.n_features
-        p = problem.structure.n_parameters(k, d)
-        narrower = "" if d == 1 or not problem.structure.contains else "use the structure 'diag' or 'spherical', or "
+    for target in targets:
+        k, d = target.n_components, target.table.n_features
+        p = target.structure.n_parameters(k, d)
+        narrower = "" if d == 1 or not target.structure.contains else "use the structure 'diag' or 'spherical', or "
         kept = settings.chains * max(settings.draws, settings.tune)
         refuse_if_too_large(
             memory_needed(p, k, d, kept),
-            f"the posterior of {problem.key!r} ({p:,} parameters, {settings.chains} chains of {settings.draws:,} draws)",
+            f"the posterior of {target.key!r} ({p:,} parameters, {settings.chains} chains of {settings.draws:,} draws)",
             narrower + (_FEWER if not narrower else _FEWER.removeprefix("use ")),
         )

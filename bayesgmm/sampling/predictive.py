@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from ..mixture import Mixture
 from ..posterior.coordinates import Coordinates
 from ..posterior.priors import Priors
-from ..posterior.target import Problem
+from ..posterior.target import Target
 from ..posterior.terms import terms_of
-from .posterior import view_of
+from .posterior import Posterior
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -51,7 +51,7 @@ def posterior_predictive(post: xr.DataTree, random_seed: int | None = None) -> x
     """Replicated data of every draw: ``x`` (chain, draw, obs_id, feature), for the group ``posterior_predictive``."""
     import xarray as xr
 
-    view = view_of(post)
+    view = Posterior.read(post)
     x = replicates(view.draws, len(view.values), np.random.default_rng(random_seed))
     posterior = post["posterior"]
     coords = {
@@ -64,23 +64,23 @@ def posterior_predictive(post: xr.DataTree, random_seed: int | None = None) -> x
     return xr.Dataset({"x": (("chain", "draw", "obs_id", "feature"), x.reshape(shape))}, coords=coords)
 
 
-def prior_predictive(problem: Problem, n_draws: int = 500, random_seed: int | None = None) -> dict[str, xr.Dataset]:
+def prior_predictive(target: Target, n_draws: int = 500, random_seed: int | None = None) -> dict[str, xr.Dataset]:
     """Groups ``prior`` and ``prior_predictive``: parameters and replicated data drawn from the prior, in data units.
 
     Parameters
     ----------
-    problem : Problem
+    target : Target
     n_draws : int
     random_seed : int, optional
     """
     import xarray as xr
 
     rng = np.random.default_rng(random_seed)
-    k, d = problem.n_components, problem.table.n_features
-    coordinates = problem.density().coordinates
-    points = prior_draws(coordinates, problem.own_priors, n_draws, rng)
-    drawn = coordinates.mixture(points).in_data_units(problem.scaling)
-    features = list(problem.table.columns)
+    k, d = target.n_components, target.table.n_features
+    coordinates = target.coordinates
+    points = prior_draws(coordinates, target.own_priors, n_draws, rng)
+    drawn = coordinates.mixture(points).in_data_units(target.scaling)
+    features = list(target.table.columns)
     axes = {"chain": [0], "draw": np.arange(n_draws)}
     named = {"cluster": np.arange(k), "feature": features, "feature_bis": features}
     covariances = np.ascontiguousarray(drawn.dense_covariances).reshape(1, n_draws, k, d, d)
@@ -92,9 +92,9 @@ def prior_predictive(problem: Problem, n_draws: int = 500, random_seed: int | No
         },
         coords={**axes, **named},
     )
-    x = replicates(drawn, problem.table.n_obs, rng)[None]
+    x = replicates(drawn, target.table.n_obs, rng)[None]
     replicated = xr.Dataset(
         {"x": (("chain", "draw", "obs_id", "feature"), x)},
-        coords={**axes, "obs_id": np.arange(problem.table.n_obs), "feature": features},
+        coords={**axes, "obs_id": np.arange(target.table.n_obs), "feature": features},
     )
     return {"prior": prior, "prior_predictive": replicated}

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 from ..em import EMFit
 from ..mixture import Structure
 from ..posterior.priors import Priors
-from ..posterior.target import Problem
+from ..posterior.target import Target
 from .settings import Method, Sampler, Settings
 from .sweep import sample_many
 
@@ -100,5 +100,5 @@ def sample_posterior(
         log_likelihood=log_likelihood,
         predictive=predictive,
     )
-    problem = Problem.of(data, n_components, covariance_type, priors, sample_weight, missing)
-    return sample_many([problem], settings, em=None if em is None else {problem.key: em})[problem.key]
+    target = Target.of(data, n_components, covariance_type, priors, sample_weight, missing)
+    return sample_many([target], settings, em=None if em is None else {target.key: em})[target.key]

@@ -10,9 +10,8 @@ from numpy.typing import NDArray
 
 from ..em import EMFit, fit_mixture
 from ..mixture import Mixture, log_density, single_threaded_blas
-from ..posterior.density import Density
 from ..posterior.modes import Mode, find_mode, starting_mixtures
-from ..posterior.target import Problem
+from ..posterior.target import Target
 from .samplers.chains import Chain
 from .settings import Settings
 
@@ -34,16 +33,14 @@ class Prepared:
 
     Attributes
     ----------
-    problem : Problem
-    density : Density
+    target : Target
     em : Mixture
         EM's optimum, in data units: what the labels mean.
     modes : tuple of Mode
         Those that compete, best Laplace mass first.
     """
 
-    problem: Problem
-    density: Density
+    target: Target
     em: Mixture
     modes: tuple[Mode, ...]
 
@@ -52,13 +49,13 @@ class Prepared:
         s, dealt = settings, []
         for c in range(s.chains):
             mode = self.modes[c % len(self.modes)]
-            start = rng.standard_normal(self.density.size)
+            start = rng.standard_normal(self.target.size)
             seed = int(rng.integers(2**63))
-            dealt.append(Chain(self.density, mode, start, s.draws, s.tune, seed, s.target_accept, self.problem.key))
+            dealt.append(Chain(self.target, mode, start, s.draws, s.tune, seed, s.target_accept, self.target.key))
         return dealt
 
 
-def prepare(problem: Problem, em: EMFit | None, rng: np.random.Generator) -> Prepared:
+def prepare(target: Target, em: EMFit | None, rng: np.random.Generator) -> Prepared:
     """Find the modes to start from, near the optima of ``em`` or of a fit made here.
 
     Raises
@@ -66,28 +63,27 @@ def prepare(problem: Problem, em: EMFit | None, rng: np.random.Generator) -> Pre
     InputError
         For a fit of another model, and where the prior leaves the data no density at any optimum.
     """
-    density = problem.density()
     if em is None:
         em = fit_mixture(
-            problem.table,
-            problem.n_components,
-            problem.structure,
-            sample_weight=problem.row_weight,
+            target.table,
+            target.n_components,
+            target.structure,
+            sample_weight=target.sample_weight,
             random_state=int(rng.integers(2**31)),
         )
-    problem.check_fit(em.mixture)
+    target.check_fit(em.mixture)
     with single_threaded_blas():
-        modes = _modes(problem, density, starting_mixtures(em, _MAX_OPTIMA))
-    return Prepared(problem, density, em.mixture, modes)
+        modes = _modes(target, starting_mixtures(em, _MAX_OPTIMA))
+    return Prepared(target, em.mixture, modes)
 
 
-def _rounded(density: Density, point: Array) -> Array:
+def _rounded(target: Target, point: Array) -> Array:
     """A point to start from, rounded so that EM's last digits do not decide about the draws; not where that costs much."""
     rounded = np.round(point * _START_GRID) / _START_GRID
-    return rounded if density(rounded)[0] > density(point)[0] - _ROUNDING_COST else point
+    return rounded if target(rounded)[0] > target(point)[0] - _ROUNDING_COST else point
 
 
-def _modes(problem: Problem, density: Density, starts: Sequence[Mixture]) -> tuple[Mode, ...]:
+def _modes(target: Target, starts: Sequence[Mixture]) -> tuple[Mode, ...]:
     """Distinct modes of the posterior near EM's optima, best Laplace mass first, those that compete with it.
 
     Raises
@@ -96,20 +92,20 @@ def _modes(problem: Problem, density: Density, starts: Sequence[Mixture]) -> tup
         If the density is finite at none of them.
     """
     found: list[tuple[float, Mode, Array]] = []
-    rows = problem.scaling.standardise(problem.table.values)
+    rows = target.scaling.standardise(target.table.values)
     rows = rows[np.linspace(0, len(rows) - 1, min(len(rows), _SIGNATURE_ROWS)).astype(int)]
     for mixture in starts:
-        point = _rounded(density, density.start_at(mixture.standardised(problem.scaling)))
-        if not np.isfinite(density(point)[0]):
+        point = _rounded(target, target.start_at(mixture.standardised(target.scaling)))
+        if not np.isfinite(target(point)[0]):
             continue
-        mode = find_mode(density, point)
+        mode = find_mode(target, point)
         mass = mode.value + np.log(np.diag(mode.spread)).sum()
         # The log density of rows knows no labels: it tells mirror images of one height from one mode found twice.
-        signature = log_density(density.coordinates.mixture(mode.point), rows)
+        signature = log_density(target.coordinates.mixture(mode.point), rows)
         if np.isfinite(mass) and not any(np.abs(signature - other).max() < 0.05 for _, _, other in found):
             found.append((float(mass), mode, signature))
     if not found:
-        raise problem.no_density()
+        raise target.no_density()
     found.sort(key=lambda triple: -triple[0])
     best = found[0][0]
     return tuple(mode for mass, mode, _ in found if mass - best > np.log(_COMPETING))

@@ -20,8 +20,8 @@ import numpy as np
 from ..data import InputError
 from ..data.writing import disk_trouble, write_bytes
 from ..em import EMFit
-from ..posterior.target import Problem
-from .posterior import log_likelihood_group
+from ..posterior.target import Target
+from .schema import log_likelihood_group
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -38,14 +38,14 @@ def draws_file(key: str) -> str:
     return f"posterior-{key.replace(' ', '-')}.nc"
 
 
-def fingerprint_of(problem: Problem, em: EMFit, **settings: Any) -> str:
+def fingerprint_of(target: Target, em: EMFit, **settings: Any) -> str:
     """SHA-256 of everything that decides a model's draws: where two are equal, so are the draws."""
-    labels = problem.table.index
+    labels = target.table.index
     asked = {
-        "model": problem.key,
-        "data": [problem.table.name, problem.table.fingerprint, str(labels.dtype), [str(label) for label in labels]],
-        "row_weight": None if problem.row_weight is None else problem.row_weight.tolist(),
-        "priors": problem.priors.describe(),
+        "model": target.key,
+        "data": [target.table.name, target.table.fingerprint, str(labels.dtype), [str(label) for label in labels]],
+        "row_weight": None if target.sample_weight is None else target.sample_weight.tolist(),
+        "priors": target.priors.describe(),
         "starts": [
             [part.tolist() for part in (m.weights, m.means, m.covariances)]
             for m in (em.mixture, *(o.mixture for o in em.optima))

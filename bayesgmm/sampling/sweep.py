@@ -13,12 +13,12 @@ from ..em import EMFit
 from ..mixture import responsibilities, single_threaded_blas
 from ..mixture.relabel import align_labels
 from ..posterior.modes import sample_laplace
-from ..posterior.target import Problem
+from ..posterior.target import Target
 from .draws import Draws
 from .memory import refuse_beyond_memory
-from .posterior import to_datatree
 from .predictive import posterior_predictive, prior_predictive
 from .samplers.chains import Chain, Result, gather, run_chains
+from .schema import to_datatree
 from .settings import Settings
 from .starts import Prepared, prepare
 
@@ -33,7 +33,7 @@ PARETO_K_LIMIT = 0.7
 
 
 def sample_many(
-    problems: Sequence[Problem],
+    targets: Sequence[Target],
     settings: Settings | None = None,
     *,
     em: Mapping[str, EMFit] | None = None,
@@ -43,26 +43,26 @@ def sample_many(
 
     Parameters
     ----------
-    problems : sequence of Problem
+    targets : sequence of Target
     settings : Settings, optional
         Of all models. Each model's numbers depend on ``random_seed`` and its own key alone, not on its company.
-    em : mapping of Problem.key to EMFit, optional
+    em : mapping of Target.key to EMFit, optional
         Fits to start from; fitted here where absent.
-    finished : function of Problem.key and DataTree, optional
+    finished : function of Target.key and DataTree, optional
         Called with each model as soon as all its chains have run to their end, while others still run. After an interrupt
         there is then nothing but what it was called with: KeyboardInterrupt is raised.
 
     Returns
     -------
-    dict of Problem.key to DataTree
+    dict of Target.key to DataTree
     """
     settings = Settings() if settings is None else settings
-    refuse_beyond_memory(problems, settings)
+    refuse_beyond_memory(targets, settings)
     sweep = _Sweep(settings, finished)
-    for problem in problems:
-        sweep.add(problem, (em or {}).get(problem.key))
+    for target in targets:
+        sweep.add(target, (em or {}).get(target.key))
     sweep.run()
-    return {problem.key: sweep.trees[problem.key] for problem in problems}
+    return {target.key: sweep.trees[target.key] for target in targets}
 
 
 class _Sweep:
@@ -78,12 +78,12 @@ class _Sweep:
         self.k_hat: dict[str, float] = {}
         self.trees: dict[str, xr.DataTree] = {}
 
-    def add(self, problem: Problem, em: EMFit | None) -> None:
+    def add(self, target: Target, em: EMFit | None) -> None:
         """Find a model's modes; sample it at once where it shares nothing with others, else let its chains wait."""
-        settings, key = self.settings, problem.key
-        words = [self.seed & (2**64 - 1), problem.n_components, *problem.structure.name.encode()]
+        settings, key = self.settings, target.key
+        words = [self.seed & (2**64 - 1), target.n_components, *target.structure.name.encode()]
         rng = np.random.default_rng(words)
-        prepared = self.prepared[key] = prepare(problem, em, rng)
+        prepared = self.prepared[key] = prepare(target, em, rng)
         if settings.method != "nuts":
             drawn, self.k_hat[key] = _by_laplace(prepared, settings, rng)
             if settings.method == "laplace" or self.k_hat[key] < PARETO_K_LIMIT:
@@ -131,7 +131,7 @@ class _Sweep:
             attrs["pareto_k"] = self.k_hat[key]
         tree = _aligned_tree(self.prepared[key], drawn, attrs, self.settings.log_likelihood)
         if self.settings.predictive:
-            _add_predictive(tree, self.prepared[key].problem, self.seed)
+            _add_predictive(tree, self.prepared[key].target, self.seed)
         if self.finished is not None:
             self.finished(key, tree)
         self.trees[key] = tree
@@ -139,11 +139,11 @@ class _Sweep:
 
 def _by_laplace(prepared: Prepared, settings: Settings, rng: np.random.Generator) -> tuple[Draws, float]:
     with single_threaded_blas():
-        laplace = sample_laplace(prepared.density, prepared.modes[0], settings.draws * settings.chains, rng)
+        laplace = sample_laplace(prepared.target, prepared.modes[0], settings.draws * settings.chains, rng)
     shape = (settings.chains, settings.draws)
     unconstrained = laplace.unconstrained.reshape(*shape, -1)
     stats = {
-        "lp": prepared.density.many(laplace.unconstrained).reshape(shape),
+        "lp": prepared.target.many(laplace.unconstrained).reshape(shape),
         "diverging": np.zeros(shape, dtype=bool),
     }
     return Draws(unconstrained, stats, "laplace", 0), laplace.pareto_k
@@ -153,29 +153,29 @@ def _by_other_sampler(prepared: Prepared, settings: Settings, rng: np.random.Gen
     from ..posterior.pymc_model import build_model
     from .samplers.backends import sample_with_numpyro, sample_with_pymc
 
-    problem = prepared.problem
+    target = prepared.target
     model = build_model(
-        problem.table,
-        problem.n_components,
-        problem.structure,
-        problem.priors,
-        sample_weight=problem.row_weight,
+        target.table,
+        target.n_components,
+        target.structure,
+        target.priors,
+        sample_weight=target.sample_weight,
     )
     tasks = prepared.chains(settings, rng)
     start = np.stack([t.mode.point + t.mode.spread @ t.start for t in tasks])
     run = {"pymc": sample_with_pymc, "numpyro": sample_with_numpyro}[settings.sampler]
-    return run(model, prepared.density.coordinates, start, settings, int(rng.integers(2**31)))
+    return run(model, prepared.target.coordinates, start, settings, int(rng.integers(2**31)))
 
 
 def _aligned_tree(prepared: Prepared, drawn: Draws, attrs: dict[str, Any], log_likelihood: bool | None) -> xr.DataTree:
-    problem, c = prepared.problem, prepared.density.coordinates
+    target, c = prepared.target, prepared.target.coordinates
     flat = drawn.unconstrained.reshape(-1, drawn.unconstrained.shape[-1])
     standard = c.mixture(flat)
-    values = problem.scaling.rows(problem.table.values)
+    values = target.scaling.rows(target.table.values)
     # The pivot is the mode, whose labels are EM's; where EM has emptied a component the mode still has it.
     order = prepared.em.canonical_order()
-    pivot = prepared.em.reordered(order).standardised(problem.scaling).rounded()
-    if problem.table.n_obs and not np.all(np.isfinite(responsibilities(pivot, values[:1])[0])):
+    pivot = prepared.em.reordered(order).standardised(target.scaling).rounded()
+    if target.table.n_obs and not np.all(np.isfinite(responsibilities(pivot, values[:1])[0])):
         pivot = c.mixture(prepared.modes[0].point)
     alignment = align_labels(standard, values, pivot)
     attrs = {
@@ -191,33 +191,32 @@ def _aligned_tree(prepared: Prepared, drawn: Draws, attrs: dict[str, Any], log_l
     }
     return to_datatree(
         drawn.unconstrained,
-        _stats_of_data_as_given(drawn, problem),
-        table=problem.table,
-        scaling=problem.scaling,
+        _stats_of_data_as_given(drawn, target),
+        table=target.table,
+        scaling=target.scaling,
         coordinates=c,
-        priors=problem.priors,
+        priors=target.priors,
         order=alignment.order,
         moved=alignment.moved,
         em=prepared.em.reordered(order),
         attrs=attrs,
         log_likelihood=log_likelihood,
-        row_weight=problem.row_weight,
+        row_weight=target.sample_weight,
     )
 
 
-def _stats_of_data_as_given(drawn: Draws, problem: Problem) -> dict[str, NDArray]:
+def _stats_of_data_as_given(drawn: Draws, target: Target) -> dict[str, NDArray]:
     """Sampler statistics with the log density of the data as given, as PyMC's own model has it."""
     if drawn.sampler not in ("nutpie", "laplace"):
         return drawn.stats
-    total = problem.table.n_obs if problem.row_weight is None else float(problem.row_weight.sum())
-    shift = total * problem.scaling.log_jacobian
+    shift = target.log_jacobian
     signs = {"lp": 1.0, "energy": -1.0}
     return {name: value + signs[name] * shift if name in signs else value for name, value in drawn.stats.items()}
 
 
-def _add_predictive(tree: xr.DataTree, problem: Problem, seed: int) -> None:
+def _add_predictive(tree: xr.DataTree, target: Target, seed: int) -> None:
     import xarray as xr
 
-    groups = {"posterior_predictive": posterior_predictive(tree, seed), **prior_predictive(problem, random_seed=seed)}
+    groups = {"posterior_predictive": posterior_predictive(tree, seed), **prior_predictive(target, random_seed=seed)}
     for name, group in groups.items():
         tree[name] = xr.DataTree(group)

@@ -15,12 +15,11 @@ from ..em.criteria import aic, bic, classification_terms, icl
 from ..em.same_data import check_same_data
 from ..mixture import log_density
 from ..progress import progress_display
-from ..sampling.posterior import PosteriorView, priors_of, view_of
+from ..sampling.posterior import Posterior
 from .evidence import LogEvidence, log_evidence
 from .loo import leave_one_out, total
 from .separate_modes import Modes, separate_modes
 from .stacking import stacking_weights
-from .target import Target
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -157,7 +156,7 @@ def _distinct(posts: Mapping[str, xr.DataTree]) -> tuple[dict[str, xr.DataTree],
     own: dict[tuple[int, str], str] = {}
     aliases: dict[str, list[str]] = {}
     for name, post in posts.items():
-        view = view_of(post)
+        view = Posterior.read(post)
         size = view.n_components, len(view.columns)
         first = own.setdefault((view.n_components, view.draws.structure.identity(*size)), name)
         if first != name:
@@ -170,7 +169,7 @@ def _same(a: xr.DataArray | None, b: xr.DataArray | None) -> bool:
 
 
 def _assess(post: xr.DataTree, grid: Grid | None, evidence: bool, refit: bool, seed: int) -> _Model:
-    view = view_of(post)
+    view = Posterior.read(post)
     diagnosis = diagnose(post)
     modes = None
     if diagnosis.verdict == "multimodal":
@@ -181,7 +180,7 @@ def _assess(post: xr.DataTree, grid: Grid | None, evidence: bool, refit: bool, s
         used = [m for m, w in zip(modes.loo, modes.weights, strict=True) if w > 0.01]
         n_high_k, n_refitted = max(m.n_high_k for m in used), max(len(m.refitted) for m in used)
     else:
-        loo = leave_one_out(view, Target.of(view, priors_of(post)) if refit else None, seed)
+        loo = leave_one_out(view, view.target if refit else None, seed)
         elpd_rows, p_loo, n_high_k, n_refitted = loo.elpd_rows, loo.p_loo, loo.n_high_k, len(loo.refitted)
     return _Model(
         view.n_components,
@@ -198,7 +197,7 @@ def _assess(post: xr.DataTree, grid: Grid | None, evidence: bool, refit: bool, s
     )
 
 
-def _criteria(view: PosteriorView, grid: Grid | None) -> tuple[float, float, float, float]:
+def _criteria(view: Posterior, grid: Grid | None) -> tuple[float, float, float, float]:
     """EM's log likelihood, AIC, BIC and ICL."""
     if grid is not None and (cell := grid.cell((view.n_components, view.draws.structure.name))) in grid.fits:
         fit = grid.fits[cell]

@@ -18,14 +18,14 @@ from scipy.special import expit, logsumexp
 
 from ..data import InputError
 from ..mixture import Mixture, log_density
+from ..posterior.target import Target
+from ..sampling.posterior import Posterior
 from .smc import smc_log_evidence
-from .target import Target
 
 if TYPE_CHECKING:
     import xarray as xr
 
     from ..em import EMFit
-    from ..sampling.posterior import PosteriorView
 
 __all__ = ["LogEvidence", "bridge", "log_evidence"]
 
@@ -113,17 +113,18 @@ def log_evidence(
         raise InputError(f"method={method!r} is unknown: choose 'auto', 'bridge' or 'smc'")
     if repeats is not None and repeats < 1:
         raise InputError(f"repeats={repeats!r}: give a whole number, at least 1")
-    target, view = Target.of_tree(post)
+    view = Posterior.read(post)
+    target = view.target
     if method != "smc":
         found = _by_bridge(target, view, repeats or 1, random_seed)
         apart = not np.isfinite(found.value) or float(np.ptp(found.estimates)) > _DISAGREEMENT
-        if method == "bridge" or not apart or len(view.values) * target.density.size > _MOST_TO_TEMPER:
+        if method == "bridge" or not apart or len(view.values) * target.size > _MOST_TO_TEMPER:
             return found
     values, _ = smc_log_evidence(target, particles=particles, repeats=repeats or 4, random_seed=random_seed)
     return smc_summary(values + target.log_jacobian)
 
 
-def _by_bridge(target: Target, view: PosteriorView, rounds: int, random_seed: int) -> LogEvidence:
+def _by_bridge(target: Target, view: Posterior, rounds: int, random_seed: int) -> LogEvidence:
     """The median of the bridge estimates where they do not agree, their mean where they do."""
     points = view.unconstrained.reshape(view.n_chains, view.n_draws, -1)
     # On a million rows each evaluation takes hundredths of a second: fewer draws, and a larger error, then do.
@@ -180,7 +181,7 @@ def bridge(target: Target, points: Array, pivot: Mixture, rounds: int = 1, rando
     inside = flat
     if target.n_components > 1:
         inside = target.coordinates.permuted(flat, target.labels(flat, pivot))
-    log_target = target.density.many(inside)
+    log_target = target.many(inside)
     values, variances = [], []
     rng = np.random.default_rng(random_seed)
     count = _count(inside, rng)
@@ -268,7 +269,7 @@ def _bridge_once(
 
     n_proposed = 2 * len(draws)
     proposed = proposal.draw(n_proposed, rng)
-    log_proposed = target.density.many(proposed)
+    log_proposed = target.many(proposed)
     log_proposed = np.where(np.isfinite(log_proposed), log_proposed, -np.inf)
     if target.n_components > 1:
         near = np.flatnonzero(np.isfinite(log_proposed))

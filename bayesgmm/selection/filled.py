@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from ..data import InputError
 from ..mixture import Structure, run_parallel, single_threaded_blas
 from ..posterior.priors import InverseGammaScale, Priors, ScalePrior
-from ..posterior.target import Problem
+from ..posterior.target import Target
 from .telescoping import telescope
 
 if TYPE_CHECKING:
@@ -123,13 +123,13 @@ def filled_components(
     """
     if max_components < 1 or draws < 4 or chains < 1 or thin < 1 or tune < 0:
         raise InputError("max_components, chains and thin must be at least 1, draws at least 4, tune not negative")
-    problem = Problem.of(data, 1, covariance_type, priors)
+    target = Target.of(data, 1, covariance_type, priors)
     if concentration is None:
-        concentration = SPARSE_CONCENTRATION if sparse else problem.priors.weight_concentration
+        concentration = SPARSE_CONCENTRATION if sparse else target.priors.weight_concentration
     if not concentration > 0:
         raise InputError(f"concentration={concentration!r}: give a positive number")
     prior = _prior(sparse, max_components, prior_k)
-    arguments = _arguments(problem, concentration, prior)
+    arguments = _arguments(target, concentration, prior)
     seeds = np.random.SeedSequence(random_seed).generate_state(chains)
     starts = [max_components if sparse else min(max_components, 1 + 3 * c) for c in range(chains)]
     starts = [k if prior[k] > 0 else int(np.flatnonzero(prior)[-1]) for k in starts]
@@ -165,12 +165,12 @@ def _prior(sparse: bool, largest: int, prior_k: Mapping[int, float] | Callable[[
     return prior / prior.sum()
 
 
-def _arguments(problem: Problem, concentration: float, prior: Array) -> tuple[Any, ...]:
+def _arguments(target: Target, concentration: float, prior: Array) -> tuple[Any, ...]:
     """What the compiled sampler takes, from ``values`` on, less ``start``."""
-    values = np.ascontiguousarray(problem.scaling.standardise(problem.table.values))
+    values = np.ascontiguousarray(target.scaling.standardise(target.table.values))
     d = values.shape[1]
-    shared, width, correlated = _covariances(problem.structure, d)
-    scale = problem.priors.scale
+    shared, width, correlated = _covariances(target.structure, d)
+    scale = target.priors.scale
     unit, hyper, shape = scale, (0.0, 0.0), 0.0
     if isinstance(scale, InverseGammaScale):
         shape = scale.shape
@@ -179,12 +179,12 @@ def _arguments(problem: Problem, concentration: float, prior: Array) -> tuple[An
     ks = range(1, len(prior))
     coefficients = np.array([[0.0] * 5, *(scale.coefficients(k, d) for k in ks)])
     distributions = np.stack([np.zeros((2, _GRID)), *(_log_scale_distribution(unit, k, d) for k in ks)])
-    location, spread = problem.own_priors.mean_vectors(d)
+    location, spread = target.own_priors.mean_vectors(d)
     with np.errstate(divide="ignore"):
         log_prior = np.log(prior)
     return (
         values, float(concentration), log_prior, coefficients, distributions, location, spread**-2.0,
-        problem.priors.correlation_eta, np.array(hyper, dtype=float), float(shape), shared, width,
+        target.priors.correlation_eta, np.array(hyper, dtype=float), float(shape), shared, width,
         correlated,
     )  # fmt: skip
 

@@ -16,12 +16,11 @@ from numpy.typing import NDArray
 from scipy.special import logsumexp
 
 from ..mixture import draw_responsibilities
-from ..posterior.density import Density
-from ..sampling.posterior import PosteriorView, pointwise_log_likelihood
+from ..posterior.target import Target
+from ..sampling.posterior import Posterior, pointwise_log_likelihood
 from .psis import psis_loo
 from .smc import anneal
 from .smc_moves import move_components, move_hamiltonian
-from .target import Target
 
 __all__ = ["Loo", "leave_one_out", "of_chains"]
 
@@ -83,13 +82,13 @@ def total(values: Array, row_weight: Array) -> tuple[float, float]:
     return n * mean, sqrt(n * float(row_weight @ (values - mean) ** 2) / max(n - 1, 1e-12))
 
 
-def of_chains(view: PosteriorView, chains: list[int]) -> PosteriorView:
+def of_chains(view: Posterior, chains: list[int]) -> Posterior:
     """The view of some of the chains."""
     which = np.concatenate([np.arange(c * view.n_draws, (c + 1) * view.n_draws) for c in chains])
     return replace(view, draws=view.draws[which], unconstrained=view.unconstrained[which], n_chains=len(chains))
 
 
-def relative_efficiency(view: PosteriorView) -> float:
+def relative_efficiency(view: Posterior) -> float:
     """Effective draws per draw, of the likelihood of evenly spaced rows: labels do not enter."""
     from arviz_stats.base import array_stats
 
@@ -103,12 +102,12 @@ def relative_efficiency(view: PosteriorView) -> float:
     return float(np.clip(np.nanmean(np.concatenate(shares)), 1e-3, 1.0))
 
 
-def leave_one_out(view: PosteriorView, target: Target | None, random_seed: int = 0) -> Loo:
+def leave_one_out(view: Posterior, target: Target | None, random_seed: int = 0) -> Loo:
     """PSIS-LOO in blocks of rows.
 
     Parameters
     ----------
-    view : PosteriorView
+    view : Posterior
     target : Target, optional
         What rows with k > 0.7 are refitted with; without it, or beyond 20,000 rows, none is.
     """
@@ -128,7 +127,7 @@ def leave_one_out(view: PosteriorView, target: Target | None, random_seed: int =
     return Loo(elpd, float(weight @ (lppd - elpd)), shape, refitted, reff, weight)
 
 
-def _refit(target: Target, view: PosteriorView, rows: NDArray[np.intp], random_seed: int) -> Array:
+def _refit(target: Target, view: Posterior, rows: NDArray[np.intp], random_seed: int) -> Array:
     """Log densities (R,) of rows under the posterior without each, of the data as given."""
     if not rows.size:
         return np.empty(0)
@@ -139,9 +138,9 @@ def _refit(target: Target, view: PosteriorView, rows: NDArray[np.intp], random_s
     spread = np.linalg.cholesky(np.atleast_2d(np.cov(points.T)) + 1e-10 * np.eye(size))
     step = 1.2 * size**-0.25
 
-    def move(density: Density, cloud: Array, rng: np.random.Generator) -> float:
-        acceptance = move_hamiltonian(density, cloud, spread, step, 4, 2, rng)
-        move_components(density, cloud, 1, rng)
+    def move(target: Target, cloud: Array, rng: np.random.Generator) -> float:
+        acceptance = move_hamiltonian(target, cloud, spread, step, 4, 2, rng)
+        move_components(target, cloud, 1, rng)
         return acceptance
 
     start = target.row_weight

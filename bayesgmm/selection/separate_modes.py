@@ -14,10 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..checks.verdict import APART_R_HAT, label_free
-from ..sampling.posterior import PosteriorView, priors_of, view_of
+from ..sampling.posterior import Posterior
 from .loo import Loo, leave_one_out, of_chains
 from .stacking import log_mixture, stacking_weights
-from .target import Target
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -73,10 +72,10 @@ def separate_modes(post: xr.DataTree, *, refit: bool = True, random_seed: int = 
     Modes
         With a single mode of weight one where the chains agree.
     """
-    view = view_of(post)
+    view = Posterior.read(post)
     quantities = label_free(view)
     groups = _grouped(np.stack(list(quantities.values())).reshape(-1, view.n_chains, view.n_draws))
-    target = Target.of(view, priors_of(post)) if refit else None
+    target = view.target if refit else None
     views = [of_chains(view, group) for group in groups]
     loos = [leave_one_out(v, target, random_seed) for v in views]
     weights = stacking_weights(np.stack([m.elpd_rows for m in loos], axis=1), view.row_weight)
@@ -107,7 +106,7 @@ def _grouped(quantities: Array) -> list[list[int]]:
     return [[c for c in range(n_chains) if label[c] == own] for own in dict.fromkeys(label)]
 
 
-def _table(modes: list[tuple[list[int], float, Loo, float, PosteriorView]]) -> pd.DataFrame:
+def _table(modes: list[tuple[list[int], float, Loo, float, Posterior]]) -> pd.DataFrame:
     import pandas as pd
 
     rows = []

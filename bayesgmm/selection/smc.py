@@ -15,16 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 
-from ..posterior.density import Density
 from ..posterior.resampling import systematic
+from ..posterior.target import Target
 from ..sampling.predictive import prior_draws
 from .smc_moves import move_components
-from .target import Target
 
 __all__ = ["Annealed", "anneal", "smc_log_evidence"]
 
 Array = NDArray[np.float64]
-Move = Callable[[Density, Array, np.random.Generator], float]
+Move = Callable[[Target, Array, np.random.Generator], float]
 # A step is as long as leaves this share of the particles effective.
 _KEPT = 0.9
 _MAX_STEPS = 2000
@@ -58,7 +57,7 @@ def anneal(target: Target, points: Array, start: Array, stop: Array, move: Move,
     target : Target
     points : (S, P)
         Draws at the start; not changed.
-    move : function of (density, points, rng)
+    move : function of (target, points, rng)
         Leaves the density unchanged, moves the points in place.
 
     Raises
@@ -67,7 +66,7 @@ def anneal(target: Target, points: Array, start: Array, stop: Array, move: Move,
         If the path takes more than 2,000 steps: the start and the end have nothing in common.
     """
     points = points.copy()
-    first, last = target.weighted(start), target.weighted(stop)
+    first, last = target.reweighted(start), target.reweighted(stop)
     position, log_ratio, n_steps, acceptance = 0.0, 0.0, 0, 0.0
     while position < 1.0:
         if n_steps == _MAX_STEPS:
@@ -83,7 +82,7 @@ def anneal(target: Target, points: Array, start: Array, stop: Array, move: Move,
         log_ratio += float(logsumexp(log_weights) - np.log(len(points)))
         position = 1.0 if step >= 1.0 - position else position + step
         points = points[systematic(log_weights, len(points), rng)]
-        acceptance = move(target.weighted(start + position * (stop - start)), points, rng)
+        acceptance = move(target.reweighted(start + position * (stop - start)), points, rng)
         n_steps += 1
     return Annealed(points, log_ratio, n_steps, acceptance)
 
@@ -125,13 +124,13 @@ def smc_log_evidence(
     """
     full = target.row_weight
 
-    def move(density: Density, points: Array, rng: np.random.Generator) -> float:
-        return move_components(density, points, sweeps, rng)
+    def move(target: Target, points: Array, rng: np.random.Generator) -> float:
+        return move_components(target, points, sweeps, rng)
 
     values, clouds = [], []
     for seed in np.random.SeedSequence(random_seed).spawn(repeats):
         rng = np.random.default_rng(seed)
-        start = prior_draws(target.coordinates, target.priors, particles, rng)
+        start = prior_draws(target.coordinates, target.own_priors, particles, rng)
         run = anneal(target, start, np.zeros_like(full), full, move, rng)
         values.append(run.log_ratio)
         clouds.append(run.points)

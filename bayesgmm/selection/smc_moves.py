@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from ..mixture import run_parallel, single_threaded_blas
 from ..mixture.addresses import call_constrain
-from ..posterior.density import Density, log_density_and_gradient
+from ..posterior.density import log_density_and_gradient
+from ..posterior.target import Target
 from ..posterior.terms import MeansTerm
 
 __all__ = ["move_components", "move_hamiltonian"]
@@ -157,11 +158,11 @@ def _components(
 
 
 def _in_chunks(
-    function: Callable[..., float], density: Density, points: Array, rng: np.random.Generator, *settings: object
+    function: Callable[..., float], target: Target, points: Array, rng: np.random.Generator, *settings: object
 ) -> float:
     """Apply a compiled move to all particles, in place, on all cores; the mean acceptance."""
-    values = density.many(points)
-    arguments = density.arguments
+    values = target.many(points)
+    arguments = target.arguments
     parts = [slice(a, min(a + _CHUNK, len(points))) for a in range(0, len(points), _CHUNK)]
     # One seed per chunk of fixed size: the same numbers on any number of cores.
     seeds = rng.integers(2**32, size=len(parts))
@@ -177,7 +178,7 @@ def _in_chunks(
 
 
 def move_hamiltonian(
-    density: Density, points: Array, spread: Array, step: float, n_steps: int, n_moves: int, rng: np.random.Generator
+    target: Target, points: Array, spread: Array, step: float, n_steps: int, n_moves: int, rng: np.random.Generator
 ) -> float:
     """Hamiltonian moves of points (S, P) in place; returns the mean acceptance probability.
 
@@ -186,15 +187,15 @@ def move_hamiltonian(
     spread : (P, P)
         Cholesky factor of (an estimate of) the covariance of the density.
     """
-    return _in_chunks(_hamiltonian, density, points, rng, np.ascontiguousarray(spread), step, n_steps, n_moves)
+    return _in_chunks(_hamiltonian, target, points, rng, np.ascontiguousarray(spread), step, n_steps, n_moves)
 
 
-def move_components(density: Density, points: Array, n_sweeps: int, rng: np.random.Generator) -> float:
+def move_components(target: Target, points: Array, n_sweeps: int, rng: np.random.Generator) -> float:
     """Sweeps of component moves of points (S, P) in place; returns the acceptance rate."""
-    c = density.coordinates
+    c = target.coordinates
     scales, at_rate = (0, 0), -1
     if c.with_rate:
         scales, at_rate = (c.where("scales").start, c.where("scales").stop), c.where("rate").start
-    [means] = [term for term in density.terms if isinstance(term, MeansTerm)]
+    [means] = [term for term in target.terms if isinstance(term, MeansTerm)]
     prior = np.ascontiguousarray(means.location), means.spread**-2.0
-    return _in_chunks(_components, density, points, rng, n_sweeps, c.table, scales, at_rate, *prior)
+    return _in_chunks(_components, target, points, rng, n_sweeps, c.table, scales, at_rate, *prior)

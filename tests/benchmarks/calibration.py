@@ -20,14 +20,13 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import chi2, kstest, norm
 
-from bayesgmm.mixture import Design, Mixture, single_threaded_blas, structure_named
-from bayesgmm.posterior.density import Density
+from bayesgmm.mixture import Mixture, single_threaded_blas
 from bayesgmm.posterior.modes import find_mode
 from bayesgmm.posterior.priors import Priors
+from bayesgmm.posterior.target import Target
 from bayesgmm.sampling.predictive import prior_draws, replicates
 from bayesgmm.sampling.samplers.chains import Chain, run_chains
 from bayesgmm.selection.smc import smc_log_evidence
-from bayesgmm.selection.target import Target
 
 REPORT = Path(__file__).resolve().parents[2] / "reports" / "calibration.md"
 RESULTS = REPORT.parent / "benchmarks" / "results"
@@ -38,7 +37,7 @@ COVERAGES = (0.5, 0.89)
 _BINS = 10
 
 
-def quantities(mixture: Mixture, density: Density, nothing: Density, points: np.ndarray) -> np.ndarray:
+def quantities(mixture: Mixture, density: Target, nothing: Target, points: np.ndarray) -> np.ndarray:
     """Label-free quantities (S, 5) of draws."""
     log_likelihood = density.many(points) - nothing.many(points)
     weights, first = mixture.weights, mixture.means[..., 0]
@@ -52,15 +51,15 @@ def quantities(mixture: Mixture, density: Density, nothing: Density, points: np.
 def by_nuts(target: Target, seed: int) -> np.ndarray:
     """Draws of two chains at the mode found from a prior draw, thinned: what `sample_posterior` runs, less its search."""
     rng = np.random.default_rng(seed)
-    starts = prior_draws(target.coordinates, target.priors, 20, rng)
+    starts = prior_draws(target.coordinates, target.own_priors, 20, rng)
     with single_threaded_blas():
-        modes = [find_mode(target.density, start) for start in starts[np.argsort(-target.density.many(starts))[:3]]]
+        modes = [find_mode(target, start) for start in starts[np.argsort(-target.many(starts))[:3]]]
     modes.sort(key=lambda mode: -(mode.value + np.log(np.diag(mode.spread)).sum()))
     chains = [
         Chain(
-            target.density,
+            target,
             modes[0],
-            rng.standard_normal(target.density.size),
+            rng.standard_normal(target.size),
             600,
             250,
             int(rng.integers(2**63)),
@@ -85,18 +84,17 @@ SAMPLERS: dict[str, Callable[[Target, int], np.ndarray]] = {"nuts": by_nuts, "sm
 def simulate(task: tuple[str, int, int, int, str]) -> np.ndarray:
     """Ranks (Q,) of the true quantities among the draws' in one simulation: 0..N_RANKS."""
     structure, k, d, seed, sampler = task
-    kind, priors = structure_named(structure), Priors()
+    priors = Priors()
     rng = np.random.default_rng([seed, k, d, STRUCTURES.index(structure)])
-    blank = Density.of(Design.of(np.zeros((1, d)), kind), k, priors)
+    blank = Target.of_rows(np.zeros((1, d)), k, structure, priors)
     truth = prior_draws(blank.coordinates, priors, 1, rng)
-    empty = Target(np.zeros((1, d)), blank, priors, 0.0)
-    values = replicates(empty.mixtures(truth), N_ROWS, rng)[0]
+    values = replicates(blank.mixtures(truth), N_ROWS, rng)[0]
     # The prior is stated on the scale of the data here, so that simulated data are not standardised.
-    target = Target(values, Density.of(Design.of(values, kind), k, priors), priors, 0.0)
-    nothing = target.weighted(np.zeros(N_ROWS))
+    target = Target.of_rows(values, k, structure, priors)
+    nothing = target.reweighted(np.zeros(N_ROWS))
     points = SAMPLERS[sampler](target, int(rng.integers(2**31)))
-    drawn = quantities(target.mixtures(points), target.density, nothing, points)
-    true = quantities(target.mixtures(truth), target.density, nothing, truth)[0]
+    drawn = quantities(target.mixtures(points), target, nothing, points)
+    true = quantities(target.mixtures(truth), target, nothing, truth)[0]
     below = (drawn < true - 1e-12).sum(0)
     tied = (np.abs(drawn - true) <= 1e-12).sum(0)
     # Ties, as of the largest weight where K = 1, are broken at random.

@@ -20,13 +20,12 @@ import pandas as pd
 from harness import table
 
 from bayesgmm.posterior.priors import Priors
-from bayesgmm.posterior.target import Problem
+from bayesgmm.posterior.target import Target
 from bayesgmm.sampling.sample import sample_posterior
 from bayesgmm.selection.compare import model_probabilities
 from bayesgmm.selection.evidence import log_evidence, smc_summary
 from bayesgmm.selection.filled import filled_components
 from bayesgmm.selection.smc import smc_log_evidence
-from bayesgmm.selection.target import Target
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = Path(os.environ.get("BAYESGMM_DATA", ROOT.parent / "shared" / "data")) / "classic"
@@ -45,9 +44,7 @@ def read(name: str) -> pd.DataFrame:
 
 
 def target_of(y: pd.DataFrame, k: int) -> Target:
-    problem = Problem.of(y, k, "full", Priors.richardson_green(y))
-    values = problem.scaling.standardise(y.to_numpy())
-    return Target(values, problem.density(), problem.own_priors, len(y) * problem.scaling.log_jacobian)
+    return Target.of(y, k, "full", Priors.richardson_green(y))
 
 
 def evidence_stage() -> dict[str, Any]:

@@ -43,8 +43,8 @@ def _without_result(engine: str, row: dict[str, Any], ours: dict[str, Any]) -> s
 
 def _ess(result: dict[str, Any]) -> str:
     parts = ["## Effective draws per second", ""]
-    for problem, title in _PROBLEMS.items():
-        mine = {key.split("/")[1]: row for key, row in result.items() if key.startswith(f"{problem}/")}
+    for target, title in _PROBLEMS.items():
+        mine = {key.split("/")[1]: row for key, row in result.items() if key.startswith(f"{target}/")}
         if not mine:
             continue
         rows, skipped = [], []
@@ -57,7 +57,7 @@ def _ess(result: dict[str, Any]) -> str:
             if engine != "ours" and "ess" in reference:
                 times = _rate(reference) / _rate(row)
                 ratio = number(times)
-                goal = _met(times, _GOALS[engine]) if problem != "small" else ""
+                goal = _met(times, _GOALS[engine]) if target != "small" else ""
             rows.append(
                 [engine, f"{row['tune']:,} + {row['draws']:,}", min(row["ess"]), row["rhat"], row["sampling"],
                  row["compile"], _rate(row), _rate(row, np.median), _rate(row, min, True), _rate(row, np.median, True),
@@ -85,8 +85,8 @@ def _z(a: dict[str, Any], b: dict[str, Any]) -> float:
 
 def _agreement(result: dict[str, Any]) -> str:
     rows = []
-    for problem, title in _PROBLEMS.items():
-        mine = {k.split("/")[1]: r for k, r in result.items() if k.startswith(f"{problem}/") and "ess" in r}
+    for target, title in _PROBLEMS.items():
+        mine = {k.split("/")[1]: r for k, r in result.items() if k.startswith(f"{target}/") and "ess" in r}
         if len(mine) < 2:
             continue
         pairs = {(a, b): _z(mine[a], mine[b]) for a, b in combinations(mine, 2)}
@@ -112,7 +112,7 @@ def _agreement(result: dict[str, Any]) -> str:
 
 def _structures(rows: list[dict[str, Any]]) -> str:
     body = [
-        [_PROBLEMS[r["problem"]], r["structure"], min(r["ess"]), r["rhat"], r["sampling"], _rate(r),
+        [_PROBLEMS[r["target"]], r["structure"], min(r["ess"]), r["rhat"], r["sampling"], _rate(r),
          _rate(r, np.median), r["steps"] / min(r["ess"])]
         for r in rows
     ]  # fmt: skip
@@ -126,12 +126,12 @@ def _cold(rows: list[dict[str, Any]]) -> str:
     body = []
     for r in rows:
         if "skipped" in r:
-            body.append([_PROBLEMS[r["problem"]], r["engine"], "", r["skipped"], "", ""])
+            body.append([_PROBLEMS[r["target"]], r["engine"], "", r["skipped"], "", ""])
             continue
-        ours = next(o["seconds"] for o in rows if o["problem"] == r["problem"] and o["engine"] == "ours")
+        ours = next(o["seconds"] for o in rows if o["target"] == r["target"] and o["engine"] == "ours")
         share = ours / r["seconds"]
         last = ["", ""] if r["engine"] == "ours" else [share, _met(share, 0.25, True)]
-        body.append([_PROBLEMS[r["problem"]], r["engine"], r["draws"], r["seconds"], *last])
+        body.append([_PROBLEMS[r["target"]], r["engine"], r["draws"], r["seconds"], *last])
     return "\n".join(
         [
             "## First posterior with empty caches",
@@ -185,7 +185,7 @@ def _gradient(rows: list[dict[str, Any]]) -> str:
         [
             "## A gradient against an E-step",
             "",
-            "Log posterior density and its gradient (`Density.__call__`) against the E-step alone "
+            "Log posterior density and its gradient (`Target.__call__`) against the E-step alone "
             "(`mixture.kernel.accumulate`), 10,000 x 5, K=4, one thread, processor time; ratio median (smallest-largest) of "
             "interleaved repeats.",
             "",

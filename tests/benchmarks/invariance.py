@@ -22,7 +22,7 @@ from bayesgmm.sampling.until import sampled_until_settled
 from bayesgmm.data import Table, as_table, read_table
 from bayesgmm.em import fit_grid
 from bayesgmm.mixture import COVARIANCE_TYPES
-from bayesgmm.posterior.target import Problem
+from bayesgmm.posterior.target import Target
 from bayesgmm.progress import progress_display
 from bayesgmm.sampling.settings import Settings
 from bayesgmm.selection.compare import compare
@@ -57,7 +57,7 @@ def copies(table: Table) -> dict[str, tuple[Table, np.ndarray, tuple[str, ...]]]
 def compared(table: Table, structures: tuple[str, ...], draws: int, chains: int, show: bool) -> pd.DataFrame:
     """`compare` on every cell, models in the order of the grid."""
     grid = fit_grid(table, COUNTS, structures, random_state=0, progressbar=show)
-    problems = [Problem.of(table, k, name) for k, name in grid.fits]
+    problems = [Target.of(table, k, name) for k, name in grid.fits]
     posts, _, _ = sampled_until_settled(
         problems, grid, Settings(draws=draws, chains=chains, random_seed=0, progressbar=show)
     )

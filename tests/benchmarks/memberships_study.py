@@ -31,7 +31,7 @@ from bayesgmm.em import fit_mixture
 from bayesgmm.mixture import Mixture, draw_responsibilities, responsibilities, structure_named
 from bayesgmm.posterior.coordinates import Coordinates
 from bayesgmm.posterior.priors import Priors
-from bayesgmm.sampling.posterior import view_of
+from bayesgmm.sampling.posterior import Posterior
 from bayesgmm.sampling.predictive import prior_draws
 from bayesgmm.sampling.sample import sample_posterior
 
@@ -221,7 +221,7 @@ def study_one(task: tuple[Cell, int]) -> dict[str, Any]:
         data.values, cell.k, cell.structure, cell.priors, draws=DRAWS, chains=CHAINS, cores=1, random_seed=seed,
         progressbar=False, em=fit, log_likelihood=False,
     )  # fmt: skip
-    view = view_of(post)
+    view = Posterior.read(post)
     # Responsibilities of all draws (S, N, K): small here.
     r = np.concatenate(
         [b.responsibilities.transpose(0, 2, 1) for b in draw_responsibilities(view.draws, data.values)], axis=1

@@ -6,7 +6,7 @@
 Same data, same priors, the same number of chains, EM's solution as the start of every engine, each engine in a fresh
 process with empty caches. Where an engine would take too long for 1,000 draws after 1,000 tuning steps it gets fewer of
 both (`DRAWS`), which the report states. Results are kept beside the report as JSON, so that a stage, an engine or a
-problem can be run again alone. Stan needs R with rstan (`rivals_posterior.stan`, the function, says how) and is left
+target can be run again alone. Stan needs R with rstan (`rivals_posterior.stan`, the function, says how) and is left
 out with the reason where it cannot run. An engine that has not finished after 1,500 seconds (``BENCHMARK_LIMIT`` in the
 environment names another limit) is told by what it can have reached at most.
 """
@@ -46,35 +46,35 @@ DRAWS = {
     ("medium", "NumPyro"): 500,
     ("medium", "Stan"): 250,
 }
-# Seconds for one engine on one problem.
+# Seconds for one engine on one target.
 _TIME_LIMIT = float(os.environ.get("BENCHMARK_LIMIT", "1500"))
 
 
-def data_of(problem: str) -> np.ndarray:
-    """Standardised rows of a problem: faithful, 2,000 x 2 with three overlapping components, 10,000 x 5 with four."""
-    if problem == "small":
+def data_of(target: str) -> np.ndarray:
+    """Standardised rows of a target: faithful, 2,000 x 2 with three overlapping components, 10,000 x 5 with four."""
+    if target == "small":
         from bayesgmm import load_dataset
 
         values = load_dataset("faithful").to_numpy(dtype=float)
     else:
-        n, d, k = (2_000, 2, 3) if problem == "medium" else (10_000, 5, 4)
+        n, d, k = (2_000, 2, 3) if target == "medium" else (10_000, 5, 4)
         rng = np.random.default_rng(11)
-        means = np.array([[0.0, 0.0], [2.6, 0.6], [0.3, 2.8]]) if problem == "medium" else rng.normal(0, 2.0, (k, d))
-        labels = rng.choice(k, n, p=np.array([0.5, 0.3, 0.2] if problem == "medium" else [0.4, 0.3, 0.2, 0.1]))
+        means = np.array([[0.0, 0.0], [2.6, 0.6], [0.3, 2.8]]) if target == "medium" else rng.normal(0, 2.0, (k, d))
+        labels = rng.choice(k, n, p=np.array([0.5, 0.3, 0.2] if target == "medium" else [0.4, 0.3, 0.2, 0.1]))
         factors = np.eye(d) + 0.5 * np.tril(rng.standard_normal((k, d, d)), -1)
         values = means[labels] + (factors[labels] @ rng.standard_normal((n, d, 1)))[..., 0]
     return (values - values.mean(0)) / values.std(0)
 
 
-def task_of(problem: str, engine: str, quick: bool) -> Any:
-    """The problem as one engine gets it."""
+def task_of(target: str, engine: str, quick: bool) -> Any:
+    """The target as one engine gets it."""
     from rivals_posterior import Task
 
     from bayesgmm import fit_mixture
 
-    values = data_of(problem)
-    start = fit_mixture(values, COMPONENTS[problem], "full", random_state=0).mixture
-    draws = 50 if quick else DRAWS.get((problem, engine), 1000)
+    values = data_of(target)
+    start = fit_mixture(values, COMPONENTS[target], "full", random_state=0).mixture
+    draws = 50 if quick else DRAWS.get((target, engine), 1000)
     return Task(values, start, draws, draws)
 
 
@@ -110,10 +110,10 @@ def summary(sampled: Any, task: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def ess_worker(problem: str, engine: str, quick: bool) -> dict[str, Any]:
+def ess_worker(target: str, engine: str, quick: bool) -> dict[str, Any]:
     from rivals_posterior import ENGINES as RUN
 
-    task = task_of(problem, engine, quick)
+    task = task_of(target, engine, quick)
     try:
         return {"tune": 300 if engine == "ours" else task.tune, **summary(RUN[engine](task), task)}
     except (RuntimeError, ImportError) as error:
@@ -130,22 +130,22 @@ def structures_worker(problems: Sequence[str], quick: bool) -> list[dict[str, An
 
     rows = []
     bg.sample_posterior(data_of("small"), 2, draws=20, progressbar=False, cores=CORES)
-    for problem in problems:
+    for target in problems:
         for name in ("full", "tied", "diag", "spherical"):
-            task = task_of(problem, "ours", quick)
-            fit = bg.fit_mixture(task.values, COMPONENTS[problem], name, random_state=0)
+            task = task_of(target, "ours", quick)
+            fit = bg.fit_mixture(task.values, COMPONENTS[target], name, random_state=0)
             task = replace(task, start=fit.mixture)
-            rows.append({"problem": problem, "structure": name, **summary(ours(task, name), task)})
+            rows.append({"target": target, "structure": name, **summary(ours(task, name), task)})
     return rows
 
 
-def cold_worker(problem: str, engine: str, quick: bool, start: str) -> dict[str, Any]:
+def cold_worker(target: str, engine: str, quick: bool, start: str) -> dict[str, Any]:
     """A first posterior, as a user's script would make it."""
-    values = data_of(problem)
+    values = data_of(target)
     if engine == "ours":
         import bayesgmm as bg
 
-        post = bg.sample_posterior(values, COMPONENTS[problem], draws=1000, chains=4, random_seed=1, progressbar=False)
+        post = bg.sample_posterior(values, COMPONENTS[target], draws=1000, chains=4, random_seed=1, progressbar=False)
         return {"draws": int(post["posterior"].sizes["draw"])}
     from rivals_posterior import ENGINES as RUN
     from rivals_posterior import Task
@@ -154,7 +154,7 @@ def cold_worker(problem: str, engine: str, quick: bool, start: str) -> dict[str,
 
     given = np.load(start)
     mixture = Mixture.from_dense("full", given["weights"], given["means"], given["covariances"])
-    draws = 50 if quick else DRAWS.get((problem, engine), 1000)
+    draws = 50 if quick else DRAWS.get((target, engine), 1000)
     return {"draws": RUN[engine](Task(values, mixture, draws, draws)).weights.shape[1]}
 
 
@@ -202,12 +202,12 @@ def gradient_worker(quick: bool) -> list[dict[str, Any]]:
     """Value and gradient against one E-step alone, at 10,000 x 5 with four components; one thread, processor time."""
     from bayesgmm.mixture import single_threaded_blas
     from bayesgmm.mixture.kernel import BLOCK, accumulate
-    from bayesgmm.posterior.target import Problem
+    from bayesgmm.posterior.target import Target
 
     rows = []
     values = data_of("large")
     for name in ("full", "tied", "diag", "spherical"):
-        density = Problem.of(values, 4, name).density()
+        density = Target.of(values, 4, name)
         fit = task_start(values, name)
         point = density.coordinates.unconstrain(fit.weights, fit.means, fit.dense_covariances)
         design, theta = density.design, np.ascontiguousarray(fit.natural[None])
@@ -265,40 +265,40 @@ def _worker(*arguments: str, quick: bool, environment: dict[str, str] | None = N
 
 
 def ess_stage(problems: Sequence[str], engines: Sequence[str], quick: bool, path: Path) -> Any:
-    """Every engine on every problem. Each result is kept as it comes, beside those of earlier runs, in ``path``."""
+    """Every engine on every target. Each result is kept as it comes, beside those of earlier runs, in ``path``."""
     from rivals_posterior import CHAINS
 
     begun = time.perf_counter()
     kept = json.loads(path.read_text()) if path.exists() else {"result": {}, "seconds": 0.0}
     results, seconds = kept["result"], kept["seconds"]
-    for problem in problems:
+    for target in problems:
         for engine in engines:
             with _EmptyCaches() as environment:
-                row = _worker("ess", "--problems", problem, "--engines", engine, quick=quick, environment=environment)
+                row = _worker("ess", "--problems", target, "--engines", engine, quick=quick, environment=environment)
             if str(row.get("skipped", "")).startswith("not finished"):
-                row["at_most"] = CHAINS * (50 if quick else DRAWS.get((problem, engine), 1000)) / _TIME_LIMIT
-            results[f"{problem}/{engine}"] = row
+                row["at_most"] = CHAINS * (50 if quick else DRAWS.get((target, engine), 1000)) / _TIME_LIMIT
+            results[f"{target}/{engine}"] = row
             _keep(path, results, seconds + time.perf_counter() - begun, quick)
             told = row.get("skipped") or f"{min(row['ess']) / row['sampling']:.3g} ESS/s in {row['whole']:.0f} s"
-            print(problem, engine, told, flush=True)
+            print(target, engine, told, flush=True)
     return results
 
 
 def cold_stage(problems: Sequence[str], quick: bool) -> Any:
     rows = []
-    for problem in problems:
-        if problem == "large":
+    for target in problems:
+        if target == "large":
             continue
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "start.npz"
-            mixture = task_of(problem, "ours", True).start
+            mixture = task_of(target, "ours", True).start
             np.savez(path, weights=mixture.weights, means=mixture.means, covariances=mixture.dense_covariances)
             for engine in ("ours", "PyMC", "PyMC + nutpie"):
                 with _EmptyCaches() as environment:
                     begun = time.perf_counter()
-                    told = _worker("cold", "--problems", problem, "--engines", engine, "--start", str(path),
+                    told = _worker("cold", "--problems", target, "--engines", engine, "--start", str(path),
                                    quick=quick, environment=environment)  # fmt: skip
-                    rows.append({"problem": problem, "engine": engine, "seconds": time.perf_counter() - begun, **told})
+                    rows.append({"target": target, "engine": engine, "seconds": time.perf_counter() - begun, **told})
                 print(rows[-1], flush=True)
     return rows
 

@@ -23,10 +23,10 @@ from bayesgmm.data import as_table
 from bayesgmm.mixture import Mixture
 from bayesgmm.mixture.relabel import align_labels
 from bayesgmm.posterior.priors import Priors
-from bayesgmm.sampling.posterior import priors_of, to_datatree, view_of
+from bayesgmm.sampling.posterior import Posterior
 from bayesgmm.sampling.sample import sample_posterior
+from bayesgmm.sampling.schema import to_datatree
 from bayesgmm.selection.smc import smc_log_evidence
-from bayesgmm.selection.target import Target
 
 REPORT = Path(__file__).resolve().parents[2] / "reports" / "verdicts.md"
 CONVERGED = frozenset({"converged"})
@@ -57,14 +57,14 @@ class Situation:
 
 def realigned(post: xr.DataTree, unconstrained: np.ndarray, diverging: np.ndarray | None = None) -> xr.DataTree:
     """The tree that `sample_posterior` would have made of other draws (chain, draw, P)."""
-    view = view_of(post)
-    target, _ = Target.of_tree(post)
+    view = Posterior.read(post)
+    target = Posterior.read(post).target
     flat = unconstrained.reshape(-1, unconstrained.shape[-1])
     values = view.scaling.standardise(view.values)
     alignment = align_labels(target.mixtures(flat), values, view.em.standardised(view.scaling))
     lead = unconstrained.shape[:2]
     stats = {
-        "lp": target.density.many(flat).reshape(lead),
+        "lp": target.many(flat).reshape(lead),
         "diverging": np.zeros(lead, dtype=bool) if diverging is None else diverging,
     }
     return to_datatree(
@@ -73,7 +73,7 @@ def realigned(post: xr.DataTree, unconstrained: np.ndarray, diverging: np.ndarra
         table=as_table(view.values),
         scaling=view.scaling,
         coordinates=target.coordinates,
-        priors=priors_of(post),
+        priors=Posterior.read(post).priors,
         order=alignment.order,
         moved=alignment.moved,
         em=view.em,
@@ -110,7 +110,8 @@ def sampled(values: np.ndarray, k: int, structure: str = "full", **settings: Any
 def orders_mixed(values: np.ndarray, k: int, structure: str, draws: int) -> xr.DataTree:
     """Short chains, each in another order of the labels."""
     post = sampled(values, k, structure, draws=draws)
-    target, view = Target.of_tree(post)
+    view = Posterior.read(post)
+    target = view.target
     u = post["unconstrained_posterior"]["u"].values.copy()
     rng = np.random.default_rng(0)
     for c in range(len(u)):
@@ -226,7 +227,8 @@ def situations() -> Iterator[Situation]:
 
 def agrees_with_smc(post: xr.DataTree) -> bool:
     """Whether the means of the label-free parameters agree with those of particles tempered from the prior."""
-    target, view = Target.of_tree(post)
+    view = Posterior.read(post)
+    target = view.target
     _, cloud = smc_log_evidence(target, particles=1000, repeats=2, sweeps=4)
     chains, particles = _label_free(view.draws.standardised(view.scaling)), _label_free(target.mixtures(cloud))
     gap = np.abs(chains.mean(0) - particles.mean(0)) / particles.std(0)

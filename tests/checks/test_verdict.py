@@ -7,9 +7,8 @@ import pytest
 
 from bayesgmm.checks.verdict import VERDICTS, diagnose, label_free
 from bayesgmm.data import InputError
-from bayesgmm.sampling.posterior import view_of
+from bayesgmm.sampling.posterior import Posterior
 from bayesgmm.selection.separate_modes import separate_modes
-from bayesgmm.selection.target import Target
 
 from ..benchmarks.verdicts import blobs, corners, realigned, sampled, stuck, with_duplicates
 
@@ -43,14 +42,15 @@ def test_statistics_are_those_of_arviz(good):
 
 def test_quantities_do_not_depend_on_labels(good):
     """The theorem that the verdict rests on: every quantity is a symmetric function of the components."""
-    target, view = Target.of_tree(good)
+    view = Posterior.read(good)
+    target = view.target
     u = good["unconstrained_posterior"]["u"].values
     rng = np.random.default_rng(0)
     flat = u.reshape(-1, u.shape[-1])
     order = np.stack([rng.permutation(2) for _ in range(len(flat))])
     shuffled = realigned(good, target.coordinates.permuted(flat, order).reshape(u.shape))
-    raw = view_of(shuffled)
-    scrambled = label_free(view_of(shuffled.assign(posterior=good["posterior"])))
+    raw = Posterior.read(shuffled)
+    scrambled = label_free(Posterior.read(shuffled.assign(posterior=good["posterior"])))
     for name, values in label_free(view).items():
         np.testing.assert_allclose(label_free(raw)[name], values, rtol=1e-8, atol=1e-10, err_msg=name)
         np.testing.assert_allclose(scrambled[name], values, rtol=1e-8, atol=1e-10, err_msg=name)

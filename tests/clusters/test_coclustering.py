@@ -11,7 +11,7 @@ from bayesgmm.clusters.consensus import draw_partitions
 from bayesgmm.clusters.rows import training_rows
 from bayesgmm.data import InputError
 from bayesgmm.mixture import responsibilities
-from bayesgmm.sampling.posterior import view_of
+from bayesgmm.sampling.posterior import Posterior
 
 from ..membership_fixtures import laplace_posterior, two_groups
 
@@ -22,7 +22,7 @@ def post():
 
 
 def test_equals_the_sum_of_products(post):
-    rows = training_rows(view_of(post))
+    rows = training_rows(Posterior.read(post))
     r = np.stack([responsibilities(rows.draws[s], rows.values)[0] for s in range(rows.n_draws)])
     expected = np.einsum("sik,sjk->ij", r, r) / len(r)
     np.fill_diagonal(expected, 1.0)
@@ -30,7 +30,7 @@ def test_equals_the_sum_of_products(post):
 
 
 def test_drawing_labels_and_counting_gives_the_same(post):
-    rows = training_rows(view_of(post))
+    rows = training_rows(Posterior.read(post))
     rng = np.random.default_rng(0)
     together = np.zeros((40, 40))
     passes = 100

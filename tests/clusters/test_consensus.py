@@ -13,7 +13,7 @@ from bayesgmm.clusters.losses import LOSSES, descend, distances
 from bayesgmm.clusters.rows import training_rows
 from bayesgmm.data import InputError
 from bayesgmm.mixture import responsibilities
-from bayesgmm.sampling.posterior import view_of
+from bayesgmm.sampling.posterior import Posterior
 
 from ..membership_fixtures import laplace_posterior, two_groups
 
@@ -83,7 +83,7 @@ def test_moves_never_raise_the_loss():
 
 
 def test_drawn_labels_have_the_right_frequencies(post):
-    rows = training_rows(view_of(post))
+    rows = training_rows(Posterior.read(post))
     rng = np.random.default_rng(0)
     passes = 50
     share = np.mean([(draw_partitions(rows.draws, rows.values, rng) == 1).mean(1) for _ in range(passes)], axis=0)
@@ -94,7 +94,7 @@ def test_drawn_labels_have_the_right_frequencies(post):
 @pytest.mark.parametrize("loss", ["VI", "binder"])
 def test_ball_holds_its_mass_and_its_bounds(post, loss):
     c = consensus(post, loss, ci_prob=0.8)
-    rows = training_rows(view_of(post))
+    rows = training_rows(Posterior.read(post))
     draws = draw_partitions(rows.draws, rows.values, np.random.default_rng(0)).T.astype(int)
     d = distances(c.labels.to_numpy(), draws, 2, LOSSES[loss](80))
     assert c.n_draws == len(draws) == 200
@@ -115,7 +115,7 @@ def test_clear_groups_are_found_and_numbered_as_components():
     x = two_groups(60, 12.0)
     post = laplace_posterior(x, 2)
     c = consensus(post)
-    hard = responsibilities(view_of(post).em, x)[0].argmax(1)
+    hard = responsibilities(Posterior.read(post).em, x)[0].argmax(1)
     np.testing.assert_array_equal(c.labels, hard)
     assert c.expected_loss == pytest.approx(0, abs=1e-12)
     assert c.radius == pytest.approx(0, abs=1e-12)

@@ -14,7 +14,7 @@ from bayesgmm.clusters.memberships import memberships, memberships_table, summar
 from bayesgmm.clusters.rows import ScoredRows, training_rows
 from bayesgmm.data import InputError
 from bayesgmm.mixture import Mixture, responsibilities
-from bayesgmm.sampling.posterior import view_of
+from bayesgmm.sampling.posterior import Posterior
 
 from ..membership_fixtures import laplace_posterior, two_groups
 
@@ -38,7 +38,7 @@ def all_responsibilities(rows: ScoredRows) -> np.ndarray:
 
 def test_equals_the_direct_formulas(post):
     ds = memberships(post, ci_prob=0.8)
-    r = all_responsibilities(training_rows(view_of(post)))
+    r = all_responsibilities(training_rows(Posterior.read(post)))
     mean = r.mean(0)
     np.testing.assert_allclose(ds["probability"], mean, atol=1e-12)
     np.testing.assert_allclose(ds["probability_lb"], np.quantile(r, 0.1, axis=0), atol=1e-12)
@@ -56,7 +56,7 @@ def test_equals_the_direct_formulas(post):
 def test_drawing_labels_and_counting_gives_the_same(post):
     """Labels drawn from the responsibilities of drawn parameters: their frequencies are the probabilities, and the
     entropies are those of label given parameters and of label alone."""
-    rows = training_rows(view_of(post))
+    rows = training_rows(Posterior.read(post))
     r = all_responsibilities(rows)
     rng = np.random.default_rng(0)
     n_labels = 400
@@ -109,7 +109,7 @@ def test_permuting_the_labels_of_the_draws_changes_nothing_after_alignment(data,
 
 @pytest.mark.parametrize("covariance_type", ["full", "tied", "diag", "spherical"])
 def test_block_size_changes_nothing(covariance_type):
-    rows = training_rows(view_of(laplace_posterior(two_groups(70, 4.0), 2, covariance_type)))
+    rows = training_rows(Posterior.read(laplace_posterior(two_groups(70, 4.0), 2, covariance_type)))
     one, many = (summarise_rows(rows, 0.89, block_bytes=size) for size in (2**30, 1))
     for name, values in one.items():
         np.testing.assert_allclose(many[name], values, atol=1e-12, err_msg=name)

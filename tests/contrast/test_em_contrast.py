@@ -14,7 +14,7 @@ from bayesgmm.data import InputError, Scaling
 from bayesgmm.em import GaussianMixture, fit_mixture
 from bayesgmm.em.standard_errors import standard_errors
 from bayesgmm.mixture import Mixture, log_density, responsibilities
-from bayesgmm.sampling.posterior import view_of
+from bayesgmm.sampling.posterior import Posterior
 
 from ..membership_fixtures import laplace_posterior, two_groups
 
@@ -67,7 +67,7 @@ def test_each_structure_lists_its_distinct_covariances(covariance_type, names):
 
 
 def test_memberships_equal_the_direct_formulas(contrast, post, fit, data):
-    rows = training_rows(view_of(post))
+    rows = training_rows(Posterior.read(post))
     draws = np.stack([responsibilities(rows.draws[s], rows.values)[0] for s in range(rows.n_draws)])
     p, r = draws.mean(0), responsibilities(fit.mixture, data.to_numpy())[0]
     own = r.argmax(1)
@@ -84,7 +84,7 @@ def test_memberships_equal_the_direct_formulas(contrast, post, fit, data):
 
 def test_predictions_equal_the_direct_formulas(contrast, post, fit):
     new = two_groups(30, 4.0, seed=8)
-    view = view_of(post)
+    view = Posterior.read(post)
     draws = view.draws
     density = np.zeros(30)
     for s in range(len(draws.weights)):

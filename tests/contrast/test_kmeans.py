@@ -11,7 +11,7 @@ from bayesgmm.clusters.memberships import memberships
 from bayesgmm.contrast.kmeans import kmeans_contrast
 from bayesgmm.data import InputError
 from bayesgmm.mixture import responsibilities
-from bayesgmm.sampling.posterior import view_of
+from bayesgmm.sampling.posterior import Posterior
 
 from ..membership_fixtures import laplace_posterior, two_groups
 
@@ -52,7 +52,7 @@ def test_radius_is_the_spread_about_the_centre(contrast, data):
 
 
 def test_agreement_is_the_adjusted_rand_index(contrast, post, data):
-    em = responsibilities(view_of(post).em, data.to_numpy())[0].argmax(1)
+    em = responsibilities(Posterior.read(post).em, data.to_numpy())[0].argmax(1)
     assert contrast.ari_em == pytest.approx(adjusted_rand_score(em, contrast.labels))
     assignment = memberships(post)["assignment"]
     assert contrast.ari_posterior == pytest.approx(adjusted_rand_score(assignment, contrast.labels))

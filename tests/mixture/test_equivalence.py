@@ -10,7 +10,7 @@ from bayesgmm.analysis import chosen_cells
 from bayesgmm.data import InputError
 from bayesgmm.mixture import COVARIANCE_TYPES, Mixture, model_names, structure_named
 from bayesgmm.mixture.equivalence import reduced
-from bayesgmm.posterior.target import Problem
+from bayesgmm.posterior.target import Target
 
 from .test_structures import random_mixture
 
@@ -59,8 +59,8 @@ def test_one_model_has_one_posterior(k: int, d: int) -> None:
     for one, other in permutations(COVARIANCE_TYPES, 2):
         if structure_named(one).identity(k, d) != structure_named(other).identity(k, d):
             continue
-        problems = [Problem.of(y, k, name) for name in (one, other)]
-        densities = [problem.density() for problem in problems]
+        problems = [Target.of(y, k, name) for name in (one, other)]
+        densities = problems
         assert densities[0].size == densities[1].size
         for point in np.random.default_rng(1).normal(size=(5, densities[0].size)):
             assert densities[0](point)[0] == pytest.approx(densities[1](point)[0], abs=1e-6)

@@ -9,11 +9,11 @@ import pymc as pm
 import pytest
 from scipy.stats import dirichlet, gamma, norm
 
-from bayesgmm.mixture import Design, structure_named
+from bayesgmm.mixture import structure_named
 from bayesgmm.mixture.structure import STRUCTURES
 from bayesgmm.posterior.coordinates import Coordinates
-from bayesgmm.posterior.density import Density
 from bayesgmm.posterior.priors import HalfNormalScale, InverseGammaScale, Priors
+from bayesgmm.posterior.target import Target
 
 PRIORS = [
     Priors(),
@@ -23,12 +23,12 @@ PRIORS = [
 ]
 
 
-def make(structure: str, k: int, d: int, priors: Priors, n: int = 40, weight=None) -> Density:
+def make(structure: str, k: int, d: int, priors: Priors, n: int = 40, weight=None) -> Target:
     values = np.random.default_rng(d).normal(size=(n, d))
-    return Density.of(Design.of(values, structure_named(structure), weight), k, priors)
+    return Target.of_rows(values, k, structure, priors, weight)
 
 
-def prior_only(structure: str, k: int, d: int, priors: Priors) -> Density:
+def prior_only(structure: str, k: int, d: int, priors: Priors) -> Target:
     """With case weights zero there is no likelihood."""
     return make(structure, k, d, priors, weight=np.zeros(40))
 

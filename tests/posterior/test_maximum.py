@@ -9,7 +9,7 @@ from scipy.optimize import minimize_scalar
 import bayesgmm as bg
 from bayesgmm.mixture import COVARIANCE_TYPES, responsibilities
 from bayesgmm.posterior.pymc_model import to_value_variables
-from bayesgmm.posterior.target import Problem
+from bayesgmm.posterior.target import Target
 
 SCALES = {
     "log-normal": bg.LogNormalScale(),
@@ -35,12 +35,12 @@ def test_it_is_the_maximum_of_the_pymc_density(name: str, scale: str, rows: np.n
     priors = bg.Priors(scale=SCALES[scale], weight_concentration=3.0, correlation_eta=1.5)
     fit = bg.find_map(rows, 2, name, priors)
     assert fit.outcome == "converged"
-    problem = Problem.of(rows, 2, name, priors)
-    density = problem.density(jacobian=False)
+    target = Target.of(rows, 2, name, priors)
+    density = target.without_jacobian()
     model = bg.build_model(rows, 2, name, priors)
     value = model.compile_logp(jacobian=False, mode="FAST_COMPILE")
     # The unknown rate is not part of a mixture: its maximum given the scales is found again.
-    standard = fit.mixture.standardised(problem.scaling)
+    standard = fit.mixture.standardised(target.scaling)
 
     def at(log_rate: float) -> np.ndarray:
         return density.coordinates.unconstrain(standard.weights, standard.means, standard.dense_covariances, log_rate)
@@ -66,9 +66,9 @@ def test_penalised_em_comes_to_the_same_point(rows: np.ndarray) -> None:
     variances; each standard deviation by a line search on its own penalised expectation.
     """
     priors = bg.Priors(weight_concentration=3.0)
-    problem = Problem.of(rows, 2, "diag", priors)
-    z = problem.scaling.standardise(rows)
-    mixture = bg.fit_mixture(rows, 2, "diag").mixture.standardised(problem.scaling)
+    target = Target.of(rows, 2, "diag", priors)
+    z = target.scaling.standardise(rows)
+    mixture = bg.fit_mixture(rows, 2, "diag").mixture.standardised(target.scaling)
     m, s = priors.scale.resolved(2, 2), priors.scale.sigma
     for _ in range(400):
         r, _ = responsibilities(mixture, z)
@@ -87,7 +87,7 @@ def test_penalised_em_comes_to_the_same_point(rows: np.ndarray) -> None:
 
                 variances[k, j] = np.exp(2 * minimize_scalar(loss, bracket=(-1.0, 1.0), tol=1e-12).x)
         mixture = type(mixture)(mixture.structure, weights, means, variances)
-    own = mixture.reordered(mixture.canonical_order()).in_data_units(problem.scaling)
+    own = mixture.reordered(mixture.canonical_order()).in_data_units(target.scaling)
     fit = bg.find_map(rows, 2, "diag", priors)
     assert np.allclose(fit.mixture.weights, own.weights, atol=1e-6)
     assert np.allclose(fit.mixture.means, own.means, atol=1e-4)

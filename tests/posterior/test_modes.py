@@ -7,20 +7,20 @@ from bayesgmm import Priors, load_dataset
 from bayesgmm.em import fit_mixture
 from bayesgmm.mixture import COVARIANCE_TYPES
 from bayesgmm.posterior.modes import find_mode, sample_laplace
-from bayesgmm.posterior.target import Problem
+from bayesgmm.posterior.target import Target
 
 
-def start_of(problem: Problem) -> np.ndarray:
-    em = fit_mixture(problem.table, problem.n_components, problem.structure, random_state=0).mixture
-    standard = em.standardised(problem.scaling)
-    return problem.density().coordinates.unconstrain(standard.weights, standard.means, standard.dense_covariances)
+def start_of(target: Target) -> np.ndarray:
+    em = fit_mixture(target.table, target.n_components, target.structure, random_state=0).mixture
+    standard = em.standardised(target.scaling)
+    return target.coordinates.unconstrain(standard.weights, standard.means, standard.dense_covariances)
 
 
 @pytest.mark.parametrize("name", COVARIANCE_TYPES)
 def test_mode_is_stationary_and_no_neighbour_is_higher(name: str) -> None:
-    problem = Problem.of(load_dataset("faithful"), 2, name)
-    density = problem.density()
-    mode = find_mode(density, start_of(problem))
+    target = Target.of(load_dataset("faithful"), 2, name)
+    density = target
+    mode = find_mode(density, start_of(target))
     value, gradient = density(mode.point)
     assert value == mode.value
     assert np.linalg.norm(mode.spread.T @ gradient) < 1e-5
@@ -36,9 +36,9 @@ def test_mode_is_stationary_and_no_neighbour_is_higher(name: str) -> None:
 
 def test_one_gaussian_with_many_rows_is_nearly_its_laplace_approximation() -> None:
     x = np.random.default_rng(0).normal(size=(4000, 2))
-    problem = Problem.of(x, 1)
-    mode = find_mode(problem.density(), start_of(problem))
-    laplace = sample_laplace(problem.density(), mode, 2000, 0)
+    target = Target.of(x, 1)
+    mode = find_mode(target, start_of(target))
+    laplace = sample_laplace(target, mode, 2000, 0)
     assert laplace.pareto_k < 0.5
     assert laplace.ess > 1000
     assert np.allclose(laplace.unconstrained.mean(0), mode.point, atol=0.1 * np.diag(mode.spread).max())
@@ -46,12 +46,12 @@ def test_one_gaussian_with_many_rows_is_nearly_its_laplace_approximation() -> No
 
 def test_few_rows_and_overlap_are_refused_by_the_pareto_k() -> None:
     x = np.random.default_rng(0).normal(size=(30, 1))
-    problem = Problem.of(x, 3)
-    mode = find_mode(problem.density(), start_of(problem))
-    assert sample_laplace(problem.density(), mode, 1000, 0).pareto_k > 0.7
+    target = Target.of(x, 3)
+    mode = find_mode(target, start_of(target))
+    assert sample_laplace(target, mode, 1000, 0).pareto_k > 0.7
 
 
 def test_density_of_many_points_is_that_of_each() -> None:
-    density = Problem.of(load_dataset("faithful"), 3, "full", Priors()).density()
+    density = Target.of(load_dataset("faithful"), 3, "full", Priors())
     points = np.random.default_rng(0).normal(size=(600, density.size))
     assert np.allclose(density.many(points), [density(p)[0] for p in points], rtol=1e-12)

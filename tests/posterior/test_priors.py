@@ -9,7 +9,7 @@ from scipy.stats import halfnorm, invgamma, lognorm
 
 from bayesgmm.data import InputError, load_dataset
 from bayesgmm.posterior.priors import HalfNormalScale, InverseGammaScale, LogNormalScale, Priors, ScalePrior
-from bayesgmm.posterior.target import Problem
+from bayesgmm.posterior.target import Target
 
 S = np.linspace(-3, 2, 11)
 
@@ -99,11 +99,11 @@ def test_priors_in_data_units_lose_no_digits_far_from_zero(structure: str) -> No
     """Data and prior moved together by ten million standard deviations: the same density at the same point."""
     y = np.random.default_rng(0).normal(size=(50, 2)).round(4)
     far = 1e7
-    near = Problem.of(y, 2, structure, Priors(mean_location=0.5, mean_scale=3.0, units="data"))
-    moved = Problem.of(y + far, 2, structure, Priors(mean_location=0.5 + far, mean_scale=3.0, units="data"))
-    x = np.random.default_rng(1).normal(size=near.density().size)
-    value, gradient = near.density()(x)
-    again, slope = moved.density()(x)
+    near = Target.of(y, 2, structure, Priors(mean_location=0.5, mean_scale=3.0, units="data"))
+    moved = Target.of(y + far, 2, structure, Priors(mean_location=0.5 + far, mean_scale=3.0, units="data"))
+    x = np.random.default_rng(1).normal(size=near.size)
+    value, gradient = near(x)
+    again, slope = moved(x)
     # The centres differ in the last digits that y + far can hold.
     assert again == pytest.approx(value, abs=1e-4)
     np.testing.assert_allclose(slope, gradient, atol=1e-4)

@@ -13,11 +13,10 @@ import xarray as xr
 from scipy.stats import beta, kstest
 
 from bayesgmm.data import InputError
-from bayesgmm.mixture import COVARIANCE_TYPES, Design, Mixture, log_density
-from bayesgmm.posterior.density import Density
+from bayesgmm.mixture import COVARIANCE_TYPES, Mixture, log_density
 from bayesgmm.posterior.priors import HalfNormalScale, InverseGammaScale, LogNormalScale, Priors
 from bayesgmm.posterior.pymc_model import build_model, from_value_variables, to_value_variables
-from bayesgmm.posterior.target import Problem
+from bayesgmm.posterior.target import Target
 
 COLUMNS = ["mass", "length", "speed"]
 
@@ -29,9 +28,9 @@ def frame(n: int = 30, d: int = 2, seed: int = 0) -> pd.DataFrame:
 
 def assert_equals_fused_density(data, k, structure, priors=None, weight=None):
     """Value and gradient agree, coordinate by coordinate, at a random point; on the rows as they are, not on the grid."""
-    problem = Problem.of(data, k, structure, priors, weight)
-    values = problem.scaling.standardise(problem.table.values)
-    density = Density.of(Design.of(values, problem.structure, problem.row_weight), k, problem.own_priors)
+    target = Target.of(data, k, structure, priors, weight)
+    values = target.scaling.standardise(target.table.values)
+    density = Target.of_rows(values, k, target.structure, target.own_priors, target.sample_weight)
     model = build_model(data, k, structure, priors, sample_weight=weight)
     x = np.random.default_rng(1).normal(size=density.size) * 0.5
     point = to_value_variables(model, density.coordinates, x)
@@ -43,7 +42,7 @@ def assert_equals_fused_density(data, k, structure, priors=None, weight=None):
     expected, slope = density(x)
     # The model is of the data as given, and has a log variance where the fused density has a log sd.
     rows = len(data) if weight is None else np.sum(weight)
-    expected += rows * problem.scaling.log_jacobian
+    expected += rows * target.scaling.log_jacobian
     halved = "standard_variances" in model.named_vars
     expected -= np.log(2) * density.coordinates.sizes["scales"] * halved
     assert value == pytest.approx(expected, rel=1e-10)
@@ -116,9 +115,9 @@ def test_scales_have_the_dims_of_their_structure(structure, dims):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"n_components": 0}, "n_components=0: give a whole number"),
+        ({"n_components": 0}, "n_components=0 is not a positive whole number"),
         ({"n_components": 31}, "more than the 30 rows"),
-        ({"n_components": 2.5}, "n_components=2.5: give a whole number"),
+        ({"n_components": 2.5}, "n_components=2.5 is not a positive whole number"),
         ({"covariance_type": "XYZ"}, "covariance_type='XYZ' is unknown"),
         ({"priors": Priors(mean_scale=(1.0, 2.0, 3.0))}, "mean_scale=.* has 3 values for 2 features"),
         ({"priors": "flat"}, "give an instance of Priors"),
@@ -180,9 +179,9 @@ def test_pointwise_log_likelihood_is_that_of_the_mixture(prior_draws):
 def test_posterior_predictive_draws_follow_the_parameters(structure):
     """Moments of x given the parameters, for data of another length than the model was built with."""
     data = frame(n=20)
-    problem = Problem.of(data, 2, structure)
+    target = Target.of(data, 2, structure)
     model = build_model(data, 2, structure)
-    coordinates = problem.density().coordinates
+    coordinates = target.coordinates
     point = coordinates.unconstrain(
         np.array([0.75, 0.25]), np.array([[0.0, 1.0], [2.0, -1.0]]), np.array([[[0.49, 0.0], [0.0, 0.49]]] * 2)
     )
@@ -205,7 +204,7 @@ def test_posterior_predictive_draws_follow_the_parameters(structure):
         drawn = pm.sample_posterior_predictive(
             xr.DataTree.from_dict({"posterior": posterior}), random_seed=1, progressbar=False
         )
-    z = problem.scaling.standardise(drawn["posterior_predictive"]["x"].values.reshape(-1, 2))
+    z = target.scaling.standardise(drawn["posterior_predictive"]["x"].values.reshape(-1, 2))
     mixture_mean = weights @ means
     between = (means - mixture_mean).T @ (weights[:, None] * (means - mixture_mean))
     assert len(z) == 20000

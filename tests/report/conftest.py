@@ -93,14 +93,14 @@ def make_findings(data: pd.DataFrame, name: str, ks: tuple[int, ...], headline: 
     from bayesgmm.contrast.kmeans import kmeans_contrast
     from bayesgmm.data import as_table
     from bayesgmm.em.grid import fit_grid
-    from bayesgmm.posterior.target import Problem
+    from bayesgmm.posterior.target import Target
     from bayesgmm.sampling.settings import Settings
     from bayesgmm.sampling.sweep import sample_many
     from bayesgmm.selection.compare import compare
 
     table = as_table(data, name=name)
     grid = fit_grid(table, ks, ("full", "diag"), random_state=0, progressbar=False)
-    problems = [Problem.of(table, k, "full") for k in ks]
+    problems = [Target.of(table, k, "full") for k in ks]
     posteriors = sample_many(problems, Settings(draws=draws, random_seed=0, progressbar=False, log_likelihood=True))
     post = posteriors[headline]
     k, structure = headline.split(" ")

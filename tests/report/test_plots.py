@@ -30,7 +30,7 @@ from bayesgmm.report.plots.rows import (
     plot_uncertain_rows,
 )
 from bayesgmm.report.plots.style import PALETTE, cluster_style, figure_style, plain
-from bayesgmm.sampling.posterior import view_of
+from bayesgmm.sampling.posterior import Posterior
 from bayesgmm.sampling.sample import sample_posterior
 
 SHAPES = [(d, k) for d in (1, 2, 20) for k in (1, 3, 12)]
@@ -193,7 +193,7 @@ def test_colours_of_the_clusters_do_not_depend_on_who_asks(posterior):
 
 def test_em_comes_from_whatever_holds_it(posterior):
     post = posterior(2, 3)
-    view = view_of(post)
+    view = Posterior.read(post)
     grid = fit_grid(view.values, (3,), ("full",), random_state=0, progressbar=False)
     fit = grid[3, "full"]
     for gm in (fit, grid.best(), fit.mixture):
@@ -205,7 +205,7 @@ def test_em_comes_from_whatever_holds_it(posterior):
 
 def test_probabilities_without_memberships_agree_with_them(posterior):
     post = posterior(2, 3)
-    view = view_of(post)
+    view = Posterior.read(post)
     assignment = geometry.cluster_probabilities(view).argmax(1)
     assert (assignment == memberships(post)["assignment"].values).mean() > 0.98
     assert (assignment == responsibilities(view.em, view.values)[0].argmax(1)).mean() > 0.9

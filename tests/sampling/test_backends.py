@@ -11,7 +11,7 @@ import pytest
 
 from bayesgmm.data import InputError
 from bayesgmm.posterior.pymc_model import build_model
-from bayesgmm.posterior.target import Problem
+from bayesgmm.posterior.target import Target
 from bayesgmm.sampling.samplers import backends
 from bayesgmm.sampling.samplers.backends import sample_with_numpyro, sample_with_pymc
 from bayesgmm.sampling.settings import Settings
@@ -24,11 +24,11 @@ DATA = np.concatenate([np.random.default_rng(0).normal(m, 1, size=30) for m in (
 @pytest.fixture(scope="module")
 def two():
     """Two well separated groups on the line, and two starting points near their mode."""
-    problem = Problem.of(DATA, 2, "spherical")
-    density = problem.density()
+    target = Target.of(DATA, 2, "spherical")
+    density = target
     mode = density.coordinates.unconstrain(np.array([0.5, 0.5]), np.array([[-1.0], [1.0]]), np.full((2, 1, 1), 0.05))
     start = mode + 0.05 * np.random.default_rng(1).normal(size=(2, density.size))
-    return problem, density, build_model(DATA, 2, "spherical"), start
+    return target, density, build_model(DATA, 2, "spherical"), start
 
 
 SEED = 5
@@ -44,19 +44,19 @@ def by_pymc(two):
     return sample_with_pymc(model, density.coordinates, start, settings(), SEED)
 
 
-def check(drawn, problem, density):
+def check(drawn, target, density):
     assert drawn.unconstrained.shape == (2, 400, density.size)
     assert set(drawn.stats) >= STATS
     assert {s.shape for s in drawn.stats.values()} == {(2, 400)}
     assert (drawn.tune, drawn.interrupted) == (300, False)
-    constant = len(DATA) * problem.scaling.log_jacobian
+    constant = len(DATA) * target.scaling.log_jacobian
     for x, lp in zip(drawn.unconstrained[0, :5], drawn.stats["lp"][0, :5], strict=True):
         assert density(x)[0] + constant == pytest.approx(lp, rel=1e-8)
 
 
 def test_pymc_returns_draws_of_the_density(two, by_pymc):
-    problem, density, _, _ = two
-    check(by_pymc, problem, density)
+    target, density, _, _ = two
+    check(by_pymc, target, density)
     assert by_pymc.sampler == "pymc"
 
 
@@ -69,9 +69,9 @@ def test_cores_change_nothing(two, by_pymc):
 @needs_numpyro
 def test_numpyro_agrees_with_pymc(two, by_pymc):
     """Means within four Monte Carlo standard errors of each other, standard deviations within a quarter."""
-    problem, density, model, start = two
+    target, density, model, start = two
     drawn = sample_with_numpyro(model, density.coordinates, start, settings(cores=2), SEED)
-    check(drawn, problem, density)
+    check(drawn, target, density)
     assert drawn.sampler == "numpyro"
     for p in range(density.size):
         a, b = by_pymc.unconstrained[..., p], drawn.unconstrained[..., p]
@@ -81,11 +81,11 @@ def test_numpyro_agrees_with_pymc(two, by_pymc):
 
 
 def test_one_component_has_no_weights_to_sample():
-    problem = Problem.of(DATA, 1, "full")
-    density = problem.density()
+    target = Target.of(DATA, 1, "full")
+    density = target
     start = np.zeros((2, density.size))
     drawn = sample_with_pymc(build_model(DATA, 1, "full"), density.coordinates, start, settings(), SEED)
-    check(drawn, problem, density)
+    check(drawn, target, density)
     assert drawn.unconstrained.shape[-1] == 2
 
 

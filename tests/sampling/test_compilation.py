@@ -58,17 +58,17 @@ def test_changing_structure_k_d_n_and_priors_compiles_nothing() -> None:
 
 @pytest.mark.parametrize("name", COVARIANCE_TYPES)
 def test_pointer_route_gives_the_same_density(name: str) -> None:
-    """The function that nutpie calls by address against `Density`, value and gradient."""
+    """The function that nutpie calls by address against `Target`, value and gradient."""
     import ctypes
 
-    from bayesgmm.posterior.target import Problem
+    from bayesgmm.posterior.target import Target
     from bayesgmm.sampling.samplers.nuts import WhitenedModel, _log_density
 
-    density = Problem.of(load_dataset("iris").drop(columns="species"), 3, name).density()
+    density = Target.of(load_dataset("iris").drop(columns="species"), 3, name)
     rng = np.random.default_rng(0)
     centre, u = 0.3 * rng.normal(size=(2, density.size))
     spread = np.tril(0.1 * rng.normal(size=(density.size, density.size))) + np.eye(density.size)
-    model = WhitenedModel(dims=None, density=density, centre=centre, spread=spread, start=u[None])
+    model = WhitenedModel(dims=None, target=density, centre=centre, spread=spread, start=u[None])
     record, arrays = model._record()
     gradient, value = np.empty(density.size), np.empty(1)
     call = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_uint64, *[ctypes.c_void_p] * 4)(_log_density.address)

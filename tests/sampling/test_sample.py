@@ -8,8 +8,8 @@ import xarray as xr
 
 from bayesgmm import InputError, Priors, load_dataset, sample_posterior
 from bayesgmm.mixture import COVARIANCE_TYPES
-from bayesgmm.posterior.target import Problem
-from bayesgmm.sampling.posterior import pointwise_log_likelihood, priors_of, view_of
+from bayesgmm.posterior.target import Target
+from bayesgmm.sampling.posterior import Posterior, pointwise_log_likelihood
 from bayesgmm.sampling.settings import Settings
 from bayesgmm.sampling.sweep import sample_many
 
@@ -30,7 +30,7 @@ def test_schema(faithful_tree: xr.DataTree) -> None:
     attrs = faithful_tree.attrs
     assert attrs["seed"] == "3"
     assert attrs["n_components"] == 2
-    assert priors_of(faithful_tree) == Priors()
+    assert Posterior.read(faithful_tree).priors == Priors()
     assert json.loads(attrs["priors"])["scale"]["family"] == "LogNormalScale"
 
 
@@ -56,9 +56,9 @@ def test_log_likelihood_group_is_the_density_of_the_rows(faithful_tree: xr.DataT
 
 
 def test_lp_is_the_density_of_the_data_as_given_at_the_draws(faithful_tree: xr.DataTree) -> None:
-    problem = Problem.of(load_dataset("faithful"), 2)
+    target = Target.of(load_dataset("faithful"), 2)
     u = faithful_tree["unconstrained_posterior"]["u"].values
-    expected = problem.density().many(u.reshape(-1, u.shape[-1])) + 272 * problem.scaling.log_jacobian
+    expected = target.many(u.reshape(-1, u.shape[-1])) + 272 * target.scaling.log_jacobian
     assert np.allclose(expected, faithful_tree["sample_stats"]["lp"].values.ravel())
 
 
@@ -67,7 +67,7 @@ def test_log_prior_differs_from_lp_by_the_likelihood_and_the_jacobian(faithful_t
 
     The LKJ normaliser is left out of ``log_prior``: the difference is one constant for all draws.
     """
-    view = view_of(faithful_tree)
+    view = Posterior.read(faithful_tree)
     prior = sum(v.values.ravel() for v in faithful_tree["log_prior"].data_vars.values())
     likelihood = pointwise_log_likelihood(view.draws, view.values).sum(1)
     u = view.unconstrained
@@ -86,7 +86,7 @@ def test_one_seed_one_answer_however_many_cores(name: str) -> None:
     first = sample_posterior(df, 2, name, cores=1, **options)["posterior"].dataset
     again = sample_posterior(df, 2, name, cores=3, **options)["posterior"].dataset
     xr.testing.assert_equal(first, again)
-    company = sample_many([Problem.of(df, 1, name), Problem.of(df, 2, name)], Settings(**options))
+    company = sample_many([Target.of(df, 1, name), Target.of(df, 2, name)], Settings(**options))
     xr.testing.assert_equal(first, company[f"2 {name}"]["posterior"].dataset)
 
 
@@ -101,8 +101,8 @@ def test_no_tuning_named_is_the_default() -> None:
 def test_weight_two_is_the_row_twice() -> None:
     df = load_dataset("faithful").iloc[::4]
     twice = np.repeat(df.to_numpy(), 2, axis=0)
-    weighted = Problem.of(df, 2, sample_weight=np.full(len(df), 2.0)).density()
-    repeated = Problem.of(twice, 2).density()
+    weighted = Target.of(df, 2, sample_weight=np.full(len(df), 2.0))
+    repeated = Target.of(twice, 2)
     x = np.random.default_rng(0).normal(size=weighted.size)
     assert weighted(x)[0] == pytest.approx(repeated(x)[0], rel=1e-12)
     assert np.allclose(weighted(x)[1], repeated(x)[1])

@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 
 import bayesgmm as bg
-from bayesgmm.sampling.posterior import view_of
+from bayesgmm.sampling.posterior import Posterior
 from bayesgmm.selection.loo import leave_one_out
 from bayesgmm.selection.psis import psis_loo
-from bayesgmm.selection.target import Target
 
 SETTINGS = {"draws": 1000, "chains": 4, "method": "laplace", "random_seed": 3, "progressbar": False}
 
@@ -83,8 +82,8 @@ def test_refitted_rows_of_any_weight_agree_with_importance_sampling(monkeypatch)
     rng = np.random.default_rng(1)
     rows = rng.normal(size=(40, 1))
     weight = rng.choice([0.5, 1.0, 2.0], size=40)
-    view = view_of(bg.sample_posterior(rows, 1, sample_weight=weight, **SETTINGS))
-    target = Target.of(view, bg.Priors())
+    view = Posterior.read(bg.sample_posterior(rows, 1, sample_weight=weight, **SETTINGS))
+    target = view.target
     plain = leave_one_out(view, None)
     monkeypatch.setattr("bayesgmm.selection.loo.MAX_K", -np.inf)
     refitted = leave_one_out(view, target)

@@ -11,14 +11,13 @@ from bayesgmm.data import InputError, Scaling
 from bayesgmm.em import fit_grid
 from bayesgmm.mixture import Mixture
 from bayesgmm.posterior.modes import find_mode
-from bayesgmm.sampling.posterior import PosteriorView, view_of
+from bayesgmm.sampling.posterior import Posterior
 from bayesgmm.sampling.sample import sample_posterior
 from bayesgmm.sampling.samplers.chains import Chain, run_chains
 from bayesgmm.selection.compare import COLUMNS, compare, model_probabilities
 from bayesgmm.selection.loo import leave_one_out
 from bayesgmm.selection.psis import psis_loo
 from bayesgmm.selection.stacking import log_mixture, stacking_weights
-from bayesgmm.selection.target import Target
 
 
 def rows(seed=0):
@@ -64,7 +63,7 @@ def test_elpd_is_arviz_loo(posts):
     import arviz_stats
 
     post = posts["2 full"]
-    loo = leave_one_out(view_of(post), None)
+    loo = leave_one_out(Posterior.read(post), None)
     theirs = arviz_stats.loo(post, pointwise=True, reff=loo.reff)
     np.testing.assert_allclose(loo.elpd_rows, theirs.elpd_i.values.ravel(), atol=1e-6)
     np.testing.assert_allclose(loo.pareto_k, theirs.pareto_k.values.ravel(), atol=1e-6)
@@ -75,17 +74,18 @@ def test_elpd_is_arviz_loo(posts):
 def test_a_row_that_few_draws_expect_is_refitted():
     """Its density from the other rows, by chains that never saw it, is the truth."""
     data = pd.concat([rows(), pd.DataFrame({"a": [1.5], "b": [9.0]})], ignore_index=True)
-    target, view = Target.of_tree(sampled(data, 2, "full", draws=1000))
+    view = Posterior.read(sampled(data, 2, "full", draws=1000))
+    target = view.target
     loo = leave_one_out(view, target)
     assert 120 in loo.refitted
     assert loo.pareto_k[120] > 0.7
     only = np.zeros(121)
     only[120] = 1.0
-    without = target.weighted(1.0 - only)
+    without = target.reweighted(1.0 - only)
     mode = find_mode(without, view.unconstrained[-1])
     chains = [Chain(without, mode, np.zeros(without.size), 4000, 500, seed, 0.8, "without") for seed in (1, 2)]
     points = np.concatenate([u for u, _ in run_chains(chains, 2, False)[0]])
-    log_likelihood = target.weighted(only).many(points) - target.weighted(0.0 * only).many(points)
+    log_likelihood = target.reweighted(only).many(points) - target.reweighted(0.0 * only).many(points)
     truth = logsumexp(log_likelihood) - np.log(len(points)) + view.scaling.log_jacobian
     ratio = np.exp(log_likelihood - log_likelihood.max())
     error = ratio.std() / ratio.mean() / np.sqrt(len(points) / 4)
@@ -208,7 +208,7 @@ def test_many_rows_are_read_in_blocks():
     mixture = Mixture.from_dense(
         "full", np.ones((draws, 1)), 0.01 * rng.normal(size=(draws, 1, 1)), np.ones((draws, 1, 1, 1))
     )
-    view = PosteriorView(
+    view = Posterior(
         mixture,
         mixture[0],
         values,

@@ -11,13 +11,12 @@ from scipy.special import logsumexp
 
 from bayesgmm.data import InputError
 from bayesgmm.data.datasets import load_dataset
-from bayesgmm.mixture import Design, structure_named
-from bayesgmm.posterior.density import Density
 from bayesgmm.posterior.priors import Priors
+from bayesgmm.posterior.target import Target
+from bayesgmm.sampling.posterior import Posterior
 from bayesgmm.sampling.predictive import prior_draws
 from bayesgmm.sampling.sample import sample_posterior
 from bayesgmm.selection.evidence import log_evidence
-from bayesgmm.selection.target import Target
 
 from ..benchmarks.verdicts import realigned
 
@@ -28,10 +27,10 @@ def sampled(values, k, structure="full", priors=None, **settings):
 
 
 def prior_mean_of_the_likelihood(post, n_draws=400_000):
-    target, _ = Target.of_tree(post)
-    points = prior_draws(target.coordinates, target.priors, n_draws, np.random.default_rng(1))
-    nothing = target.weighted(np.zeros(len(target.values)))
-    log_likelihood = target.density.many(points) - nothing.many(points)
+    target = Posterior.read(post).target
+    points = prior_draws(target.coordinates, target.own_priors, n_draws, np.random.default_rng(1))
+    nothing = target.reweighted(np.zeros(len(target.values)))
+    log_likelihood = target.many(points) - nothing.many(points)
     value = logsumexp(log_likelihood) - np.log(n_draws)
     return value + target.log_jacobian, np.exp(log_likelihood - value).std() / np.sqrt(n_draws)
 
@@ -117,7 +116,7 @@ def test_prior_of_rows_is_normalised():
     """Without data the evidence is one: the density's prior integrates to one under every structure."""
     rng = np.random.default_rng(8)
     for structure in ("full", "tied", "diag", "spherical"):
-        density = Density.of(Design.of(np.empty((0, 3)), structure_named(structure)), 2, Priors())
+        density = Target.of_rows(np.empty((0, 3)), 2, structure, Priors())
         points = prior_draws(density.coordinates, Priors(), 4000, rng)
         # A Gaussian of the same mean and twice the covariance, as importance density.
         mean, factor = points.mean(0), np.linalg.cholesky(2 * np.cov(points.T))

@@ -10,17 +10,16 @@ import pytest
 from scipy.special import logsumexp
 
 from bayesgmm.data import InputError, Scaling, load_dataset
-from bayesgmm.mixture import Design, structure_named
-from bayesgmm.posterior.density import Density
 from bayesgmm.posterior.priors import HalfNormalScale, InverseGammaScale, LogNormalScale, Priors
+from bayesgmm.posterior.target import Target
 from bayesgmm.sampling.predictive import prior_draws
 from bayesgmm.selection.filled import filled_components
 
 
 def log_evidence(values, structure, k, priors, n_draws=150_000):
     """Log of the mean likelihood over prior draws."""
-    density = Density.of(Design.of(values, structure_named(structure)), k, priors)
-    nothing = Density.of(Design.of(values, structure_named(structure), np.zeros(len(values))), k, priors)
+    density = Target.of_rows(values, k, structure, priors)
+    nothing = Target.of_rows(values, k, structure, priors, np.zeros(len(values)))
     points = prior_draws(density.coordinates, priors, n_draws, np.random.default_rng(k))
     return logsumexp(density.many(points) - nothing.many(points)) - np.log(n_draws)
 

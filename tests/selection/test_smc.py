@@ -11,13 +11,11 @@ import pytest
 from scipy.special import logsumexp
 from scipy.stats import kstest
 
-from bayesgmm.mixture import Design, structure_named
-from bayesgmm.posterior.density import Density
 from bayesgmm.posterior.priors import HalfNormalScale, InverseGammaScale, LogNormalScale, Priors
+from bayesgmm.posterior.target import Target
 from bayesgmm.sampling.predictive import prior_draws
 from bayesgmm.selection.smc import anneal, smc_log_evidence
 from bayesgmm.selection.smc_moves import move_components, move_hamiltonian
-from bayesgmm.selection.target import Target
 
 from ..benchmarks.calibration import COVERAGES, QUANTITIES, cell, coverage, p_uniform
 
@@ -26,15 +24,14 @@ STRUCTURES = ("full", "tied", "diag", "spherical")
 
 def target_of(values, structure, k, priors=None):
     priors = Priors() if priors is None else priors
-    density = Density.of(Design.of(values, structure_named(structure)), k, priors)
-    return Target(values, density, priors, 0.0)
+    return Target.of_rows(values, k, structure, priors)
 
 
 def brute_force(target, n_draws=200_000, seed=1):
     """Log of the mean likelihood over prior draws, and its standard error."""
-    points = prior_draws(target.coordinates, target.priors, n_draws, np.random.default_rng(seed))
+    points = prior_draws(target.coordinates, target.own_priors, n_draws, np.random.default_rng(seed))
     n = len(target.values)
-    log_likelihood = target.density.many(points) - target.weighted(np.zeros(n)).many(points)
+    log_likelihood = target.many(points) - target.reweighted(np.zeros(n)).many(points)
     value = logsumexp(log_likelihood) - np.log(n_draws)
     return value, np.exp(log_likelihood - value).std() / np.sqrt(n_draws)
 
@@ -80,15 +77,15 @@ def test_moves_leave_the_density_unchanged(structure):
     """Moves of the prior, started from the prior, end in the prior: every coordinate keeps its distribution."""
     values = np.random.default_rng(0).normal(size=(3, 2))
     target = target_of(values, structure, 2)
-    prior = target.weighted(np.zeros(3))
+    prior = target.reweighted(np.zeros(3))
     rng = np.random.default_rng(5)
-    before = prior_draws(target.coordinates, target.priors, 4000, rng)
+    before = prior_draws(target.coordinates, target.own_priors, 4000, rng)
     after = before.copy()
     assert move_components(prior, after, 3, rng) > 0.1
     spread = np.linalg.cholesky(np.cov(before.T))
     assert move_hamiltonian(prior, after, spread, 0.5, 4, 2, rng) > 0.5
     assert not np.allclose(before, after)
-    fresh = prior_draws(target.coordinates, target.priors, 4000, rng)
+    fresh = prior_draws(target.coordinates, target.own_priors, 4000, rng)
     p_values = [kstest(after[:, j], fresh[:, j]).pvalue for j in range(after.shape[1])]
     assert min(p_values) * len(p_values) > 1e-3
 
@@ -113,11 +110,9 @@ def test_annealing_a_row_away_is_the_ratio_of_two_evidences(rows):
 def test_permuting_components_changes_no_density(rows, structure):
     target = target_of(rows, structure, 3)
     rng = np.random.default_rng(6)
-    points = prior_draws(target.coordinates, target.priors, 50, rng)
+    points = prior_draws(target.coordinates, target.own_priors, 50, rng)
     order = np.stack([rng.permutation(3) for _ in range(50)])
-    np.testing.assert_allclose(
-        target.density.many(target.coordinates.permuted(points, order)), target.density.many(points), rtol=1e-9
-    )
+    np.testing.assert_allclose(target.many(target.coordinates.permuted(points, order)), target.many(points), rtol=1e-9)
 
 
 @pytest.mark.slow

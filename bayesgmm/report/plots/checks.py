@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ...sampling.posterior import view_of
+from ...sampling.posterior import Posterior
 from .style import INK, MUTED, PALETTE, canvas, cluster_style, figure_style, plain
 
 if TYPE_CHECKING:
@@ -231,7 +231,7 @@ def plot_verdict(
 
     from ...checks.verdict import diagnose, label_free
 
-    view = view_of(post)
+    view = Posterior.read(post)
     diagnosis = diagnose(post) if diagnosis is None else diagnosis
     quantities = label_free(view)
     names = _worst(diagnosis.table, quantities, n)

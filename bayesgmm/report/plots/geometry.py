@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...mixture import Mixture, draw_responsibilities
-from ...sampling.posterior import PosteriorView
+from ...sampling.posterior import Posterior
 
 __all__ = [
     "COVERAGE",
@@ -93,7 +93,7 @@ def marginal_densities(mixture: Mixture, feature: int, at: Array) -> Array:
     return mixture.weights[..., None] * np.exp(-0.5 * z * z) / (sd * np.sqrt(2 * np.pi))
 
 
-def cluster_probabilities(view: PosteriorView, most_draws: int = 200) -> Array:
+def cluster_probabilities(view: Posterior, most_draws: int = 200) -> Array:
     """Posterior mean probabilities (N, K), from so many draws: for colours, where no memberships are given."""
     result = np.empty((len(view.values), view.n_components))
     for block in draw_responsibilities(thinned(view.draws, most_draws), view.values):

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ...contrast.matching import em_mixture
 from ...data.intervals import equal_tailed
 from ...mixture import Mixture
-from ...sampling.posterior import PosteriorView, view_of
+from ...sampling.posterior import Posterior
 from . import geometry
 from .style import DENSE, EM_STYLE, INK, MUTED, canvas, cluster_style, figure_style, plain
 
@@ -60,7 +60,7 @@ def plot_pairs(
         For "none": ``features``, ``values`` (N, F), ``assignment`` (N,), ``posterior`` Mixture of some draws,
         ``em`` Mixture.
     """
-    view = view_of(post)
+    view = Posterior.read(post)
     features = geometry.top_features(geometry.average_mixture(view.draws), max_features)
     data: dict[str, Any] = {
         "features": [view.columns[j] for j in features],
@@ -92,7 +92,7 @@ def plot_pairs(
     return grid
 
 
-def _assignment(view: PosteriorView, memberships: xr.Dataset | None) -> NDArray[np.intp]:
+def _assignment(view: Posterior, memberships: xr.Dataset | None) -> NDArray[np.intp]:
     if memberships is None:
         return geometry.cluster_probabilities(view).argmax(1)
     clusters = list(memberships["cluster"].values)
@@ -123,7 +123,7 @@ def _pair_panel(ax: Any, data: dict[str, Any], fx: int, fy: int, x: int, y: int)
         ax.plot(*outline.T, **EM_STYLE)
 
 
-def _marginal_panel(ax: Any, data: dict[str, Any], view: PosteriorView, feature: int, label_y: bool) -> None:
+def _marginal_panel(ax: Any, data: dict[str, Any], view: Posterior, feature: int, label_y: bool) -> None:
     values = view.values[:, feature]
     _histogram(ax, values, view.row_weight)
     at = _span(values)
@@ -218,7 +218,7 @@ def plot_predictive(
     """
     import pandas as pd
 
-    view = view_of(post)
+    view = Posterior.read(post)
     em = em_mixture(gm, view)
     features = geometry.top_features(geometry.average_mixture(view.draws), max_features)
     draws = geometry.thinned(view.draws, 400)
@@ -291,7 +291,7 @@ def plot_marginals(
     """
     import pandas as pd
 
-    view = view_of(post)
+    view = Posterior.read(post)
     em = em_mixture(gm, view)
     features = geometry.top_features(geometry.average_mixture(view.draws), max_features)
     panels = _quantities(view.draws, view.columns, features)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ...data.intervals import CI_PROB, equal_tailed
 from ...mixture import draw_responsibilities
-from ...sampling.posterior import PosteriorView, view_of
+from ...sampling.posterior import Posterior
 from . import geometry
 from .style import DENSE, GRID, INK, MUTED, PALETTE, canvas, cluster_style, figure_style, plain
 
@@ -63,7 +63,7 @@ def plot_memberships(
     """
     import pandas as pd
 
-    view = view_of(post)
+    view = Posterior.read(post)
     plane = geometry.directions(geometry.average_mixture(view.draws))
     points = view.values @ plane
     is_open = np.zeros(len(points), dtype=bool)
@@ -91,7 +91,7 @@ def plot_memberships(
     return grid
 
 
-def _probability_curves(ax: Any, memberships: xr.Dataset, view: PosteriorView) -> None:
+def _probability_curves(ax: Any, memberships: xr.Dataset, view: Posterior) -> None:
     """The probability of each cluster at every value, with its band, and the rows where they lie."""
     x = view.values[:, 0]
     low, high = x.min(), x.max()

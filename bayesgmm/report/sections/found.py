@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...data.intervals import CI_PROB, equal_tailed
-from ...sampling.posterior import view_of
+from ...sampling.posterior import Posterior
 from ..numbers import decimals, fixed, interval, probability, probability_interval
 from ..plots.rows import OPEN_BELOW, by_uncertainty, open_rows
 from ..tables import Cell, Column, TableView, frame_table
@@ -104,7 +104,7 @@ def comparison(findings: Findings) -> TableView:
 
 def components(findings: Findings) -> list[TableView]:
     """Weights; means and standard deviations; correlations: EM beside the posterior, in the data's units."""
-    view = view_of(findings.posterior)
+    view = Posterior.read(findings.posterior)
     draws, em = view.draws, view.em
     said = f"Posterior mean and {100 * CI_PROB:g}% equal-tailed interval"
     assigned = findings.memberships["assignment"].values

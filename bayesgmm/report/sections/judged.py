@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...data.intervals import CI_PROB
-from ...sampling.posterior import view_of
+from ...sampling.posterior import Posterior
 from ..numbers import decimals, fixed, interval, p_value, probability, probability_interval, significant
 from ..tables import Cell, Column, TableView
 from ..words import interval_words
@@ -116,7 +116,7 @@ def prediction(findings: Findings) -> TableView:
 
 def kmeans_centres(findings: Findings) -> TableView:
     """k-means' centres and spheres beside the components of EM and of the posterior."""
-    kmeans, view = findings.kmeans, view_of(findings.posterior)
+    kmeans, view = findings.kmeans, Posterior.read(findings.posterior)
     draws, em = view.draws, view.em
     sd, em_sd = (np.sqrt(np.diagonal(m.dense_covariances, axis1=-2, axis2=-1)) for m in (draws, em))
     rows = []

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...mixture import single_threaded_blas
-from ...posterior.density import Density
 from ...posterior.modes import Mode
+from ...posterior.target import Target
 from ...progress import progress_display
 from ..draws import Draws
 
@@ -45,7 +45,7 @@ class Chain:
 
     Attributes
     ----------
-    density : Density
+    target : Target
     mode : Mode
         Centre and spread of the chain's coordinates.
     start : (P,)
@@ -57,7 +57,7 @@ class Chain:
         The model it belongs to, for the progress display.
     """
 
-    density: Density
+    target: Target
     mode: Mode
     start: Array
     draws: int
@@ -74,7 +74,7 @@ class Chain:
 
         model = WhitenedModel(
             dims=None,
-            density=self.density,
+            target=self.target,
             centre=self.mode.point,
             spread=self.mode.spread,
             start=self.start[None],
@@ -98,7 +98,7 @@ class Chain:
         """Unconstrained draws (draw, P) and statistics (draw,) of a chain, from nutpie's Arrow batches."""
         (drawn,), (stats,) = trace.get_arrow_trace()
         kept = ~_column(stats, "tuning")
-        u = _column(drawn, "u").reshape(len(kept), self.density.size)[kept]
+        u = _column(drawn, "u").reshape(len(kept), self.target.size)[kept]
         named = {ours: _column(stats, theirs)[kept] for theirs, ours in _STATS.items()}
         named = {k: v.astype(np.int64) if v.dtype.kind == "u" else v for k, v in named.items()}
         return self.mode.point + u @ self.mode.spread.T, named

@@ -17,7 +17,8 @@ from nutpie import _lib
 from nutpie.sample import CompiledModel
 
 from ...mixture.addresses import doubles, integers
-from ...posterior.density import Density, log_density_and_gradient
+from ...posterior.density import log_density_and_gradient
+from ...posterior.target import Target
 
 __all__ = ["WhitenedModel"]
 
@@ -74,25 +75,25 @@ def _expand(size, n_expanded, x_, out_, record_):
 
 @dataclass(frozen=True)
 class WhitenedModel(CompiledModel):
-    """A `Density` in coordinates u, x = centre + spread u, as nutpie wants its models.
+    """A `Target` in coordinates u, x = centre + spread u, as nutpie wants its models.
 
     Attributes
     ----------
-    density : Density
+    target : Target
     centre : (P,)
     spread : (P, P)
     start : (chains, P)
         Where each chain starts, in u.
     """
 
-    density: Density = field(kw_only=True)
+    target: Target = field(kw_only=True)
     centre: Array = field(kw_only=True)
     spread: Array = field(kw_only=True)
     start: Array = field(kw_only=True)
 
     @property
     def n_dim(self) -> int:
-        return self.density.size
+        return self.target.size
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
@@ -103,16 +104,23 @@ class WhitenedModel(CompiledModel):
         return {}
 
     def _record(self) -> tuple[Array, tuple[Array, ...]]:
-        density, design = self.density, self.density.design
+        target = self.target
+        model, numbers, rows, pairs, row_weight, scatter = target.arguments
         arrays = (
-            density.model, density.numbers, design.rows, design.pairs, design.row_weight,
-            np.ascontiguousarray(design.scatter), np.ascontiguousarray(self.centre), np.ascontiguousarray(self.spread),
+            model, numbers, rows, pairs, row_weight,
+            np.ascontiguousarray(scatter), np.ascontiguousarray(self.centre), np.ascontiguousarray(self.spread),
         )  # fmt: skip
-        numbers = [
-            density.size, design.n_features, design.n_rows, design.rows.shape[0], len(design.pairs),
-            design.row_weight.size, density.model.size, density.numbers.size,
-        ]  # fmt: skip
-        record = np.array([*numbers, *(a.ctypes.data for a in arrays)], dtype=np.int64)
+        sizes = [
+            target.size,
+            len(scatter),
+            rows.shape[1],
+            rows.shape[0],
+            len(pairs),
+            row_weight.size,
+            model.size,
+            numbers.size,
+        ]
+        record = np.array([*sizes, *(a.ctypes.data for a in arrays)], dtype=np.int64)
         return record, arrays
 
     def _make_model(self, init_mean: Array) -> Any:
