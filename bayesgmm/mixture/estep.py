@@ -42,8 +42,6 @@ Array = NDArray[np.float64]
 _SLICE = 32768
 _POOL_NAME = "bayesgmm-rows"
 _EMPTY = np.empty(0)
-# Read-only arrays of fewer numbers are copied: numba would compile its functions a second time for them.
-_SMALL = 2**20
 # Bytes of a block of log terms kept row by row.
 _TERMS = 2**22
 # Relative rounding of the expanded form is about |x|^2 / (smallest variance) ulps: beyond this, the narrow route.
@@ -110,15 +108,13 @@ class Design:
         cls, values: Array, structure: Structure, sample_weight: Array | None = None, scaling: Scaling | None = None
     ) -> Design:
         """Lay out ``values`` (N, D), standardised by ``scaling`` if given, with case weights (N,) if given."""
-        values = np.ascontiguousarray(values, dtype=np.float64)
-        if not values.flags.writeable and values.size <= _SMALL:
-            values = values.copy()
+        values = _as_compiled(values)
         d = values.shape[1]
         if scaling is None:
             scaling = Scaling.identity(d)
         elif not np.isfinite(_reciprocal(scaling)).all():
             values, scaling = scaling.standardise(values), Scaling.identity(d)
-        weight = _EMPTY if sample_weight is None else np.ascontiguousarray(sample_weight, dtype=np.float64)
+        weight = _EMPTY if sample_weight is None else _as_compiled(sample_weight)
         own, scale = values, scaling
 
         def moments(part: tuple[int, int]) -> tuple[Array, float]:
@@ -168,6 +164,24 @@ class Design:
         """Whether a component is so narrow that the expanded form would lose digits."""
         _, smallest = mixture.structure.floored(mixture.covariances, 0.0)
         return bool(self.radius * np.finfo(float).eps > _CANCELLATION * smallest.min())
+
+
+class _Lent:
+    """The memory of an array, offered as if it might be written to."""
+
+    def __init__(self, array: Array) -> None:
+        self.array = array
+        interface = array.__array_interface__
+        self.__array_interface__ = {**interface, "data": (interface["data"][0], False)}
+
+
+def _as_compiled(array: Array) -> Array:
+    """The array as the one kind that compiled functions are compiled for: float64, C order, aligned, writable.
+
+    Read-only memory is lent, not copied, so that mapped files stay where they are: nothing writes to it.
+    """
+    array = np.require(array, np.float64, ["C", "A"])
+    return array if array.flags.writeable else np.asarray(_Lent(array))
 
 
 def _reciprocal(scaling: Scaling) -> Array:

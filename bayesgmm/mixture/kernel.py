@@ -21,14 +21,12 @@ interpreter lock and is cached on disk by numba.
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 from numba import float64, int64, intp, njit, void
-from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-from .machine import by_address, multiply_add, power_of_two
+from .machine import CALLED_BY_COMPILED, by_address, multiply_add, power_of_two
 
 __all__ = [
     "BLOCK", "accumulate", "accumulate_values", "block_log_terms", "call_expect_into", "exp", "expect_into", "softmax_block",
@@ -49,6 +47,7 @@ _ROUND = 6755399441055744.0
 # exp(-600) is far below rounding, and its products with the data are still normal numbers: denormal ones are slow.
 _SMALLEST = -600.0
 _REASSOCIATE = {"contract", "reassoc", "nsz", "arcp"}
+_MATRIX, _VECTOR = float64[:, ::1], float64[::1]
 
 
 @njit(nogil=True, cache=True, fastmath={"contract"}, error_model="numpy")
@@ -79,7 +78,7 @@ def exp(x: float) -> float:
     return p * power_of_two(t)
 
 
-@njit(nogil=True, cache=True, fastmath=_REASSOCIATE, error_model="numpy")
+@njit(nogil=True, cache=True, fastmath=_REASSOCIATE, error_model="numpy", **CALLED_BY_COMPILED)
 def _sum_of_logs(values: Array, n: int) -> float:
     """Sum of the logs of the first ``n`` values, all in [1, K]: products of up to 64 take one logarithm. Overwrites them."""
     rounds = 0
@@ -122,6 +121,10 @@ def softmax_block(terms: Array, n_components: int, first: int, stop: int, size: 
                 terms[k, i] /= norm[s, i]
 
 
+# What is called once a block is kept apart, so that it is not optimised again within `expect_into`.
+_call_softmax_block = by_address(softmax_block, void(_MATRIX, intp, intp, intp, intp, _MATRIX, _MATRIX))
+
+
 def softmax_mixture(terms: Array) -> Array:
     """Turn the log terms (K, B) of one mixture into responsibilities in place; the log densities (B,) of the rows."""
     n_components, n_rows = terms.shape
@@ -130,7 +133,7 @@ def softmax_mixture(terms: Array) -> Array:
     return np.asarray(top[0] + np.log(norm[0]))
 
 
-@njit(nogil=True, cache=True, fastmath=_REASSOCIATE, error_model="numpy")
+@njit(nogil=True, cache=True, fastmath=_REASSOCIATE, error_model="numpy", **CALLED_BY_COMPILED)
 def _fill_phi(
     phi: Array, size: int, source: Array, location: Array, precision: Array, pairs: Pairs, start: int
 ) -> None:
@@ -170,6 +173,9 @@ def _fill_phi(
             phi[n_augmented + p, i] = phi[a, i] * phi[b, i]
 
 
+_call_fill_phi = by_address(_fill_phi, void(_MATRIX, intp, _MATRIX, _VECTOR, _VECTOR, int64[:, ::1], intp))
+
+
 @njit(nogil=True, cache=True, fastmath=_REASSOCIATE, error_model="numpy")
 def expect_into(
     theta: Array, source: Array, location: Array, precision: Array, pairs: Pairs, row_weight: Array, first: int, stop: int,
@@ -198,11 +204,11 @@ def expect_into(
                 statistics[s, k, f] = 0.0
     for start in range(first, stop, phi.shape[1]):
         size = min(phi.shape[1], stop - start)
-        _fill_phi(phi, size, source, location, precision, pairs, start)
+        _call_fill_phi(phi, size, source, location, precision, pairs, start)
         multiply_add(theta, phi, False, terms, n_terms, size, n_products, 0.0)
         for s in range(n_mixtures):
             # One mixture after the other: its terms are still in the cache.
-            softmax_block(terms, n_components, s, s + 1, size, top, norm)
+            _call_softmax_block(terms, n_components, s, s + 1, size, top, norm)
             total = 0.0
             if row_weight.size > 0:
                 for i in range(size):
@@ -218,21 +224,12 @@ def expect_into(
         multiply_add(terms, phi, True, statistics, n_terms, n_products, size, 1.0)
 
 
-_MATRIX, _VECTOR = float64[:, ::1], float64[::1]
 _EXPECT_INTO = void(
     float64[:, :, ::1], _MATRIX, _VECTOR, _VECTOR, int64[:, ::1], _VECTOR, intp, intp,
     _MATRIX, _MATRIX, _MATRIX, _MATRIX, _VECTOR, float64[:, :, ::1],
 )  # fmt: skip
-_BY_ADDRESS = by_address(expect_into, _EXPECT_INTO)
-
-
-@intrinsic
-def call_expect_into(
-    typingctx: Any, theta: Any, source: Any, location: Any, precision: Any, pairs: Any, row_weight: Any, first: Any, stop: Any,
-    phi: Any, terms: Any, top: Any, norm: Any, log_likelihood: Any, statistics: Any,
-) -> Any:  # fmt: skip
-    """`expect_into` for compiled callers, by its address: it is not compiled again with each of them."""
-    return _BY_ADDRESS
+# For compiled callers: it is not compiled again with each of them.
+call_expect_into = by_address(expect_into, _EXPECT_INTO)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")

@@ -1,5 +1,7 @@
 """The E-step against SciPy: L = sum_i log sum_k w_k N(x_i | mu_k, S_k), and the moments under its softmax."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -16,7 +18,7 @@ from bayesgmm.mixture import (
     responsibilities,
     structure_named,
 )
-from bayesgmm.mixture.kernel import accumulate, exp
+from bayesgmm.mixture.kernel import accumulate, exp, expect_into
 
 
 def random_mixture(rng: np.random.Generator, name: str, k: int, d: int) -> Mixture:
@@ -156,3 +158,22 @@ def test_exponential() -> None:
     x = np.linspace(-599, 700, 100_001)
     y = np.array([exp(v) for v in x])
     np.testing.assert_allclose(y, np.exp(x), rtol=1e-15 * 4)
+
+
+def test_read_only_rows_and_weights_are_neither_copied_nor_compiled_for(tmp_path: Path) -> None:
+    """A mapped file gives the statistics of the same numbers in memory, by the same machine code, from its own pages."""
+    rng = np.random.default_rng(0)
+    mixture = random_mixture(rng, "full", 2, 2)
+    values, weight = rng.normal(size=(500, 2)), rng.uniform(size=500)
+    expected = expected_statistics(mixture, Design.of(values, mixture.structure, weight))
+    np.save(tmp_path / "rows.npy", values)
+    mapped = np.load(tmp_path / "rows.npy", mmap_mode="r")
+    frozen = weight.copy()
+    frozen.flags.writeable = False
+    design = Design.of(mapped, mixture.structure, frozen)
+    before = expect_into.signatures
+    got = expected_statistics(mixture, design)
+    assert np.shares_memory(design.source, mapped)
+    assert expect_into.signatures == before
+    np.testing.assert_array_equal(got.second, expected.second)
+    np.testing.assert_array_equal(got.log_likelihood, expected.log_likelihood)

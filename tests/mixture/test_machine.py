@@ -14,7 +14,6 @@ from bayesgmm.mixture.machine import multiply_add, power_of_two
 CALLEE = """
 import math
 from numba import float64, int64, njit
-from numba.extending import intrinsic
 from bayesgmm.mixture.machine import by_address
 
 @njit(cache=True)
@@ -26,11 +25,7 @@ def add_logs(x, {name}):
         total += math.log(x[i])
     return total * {name}
 
-BY_ADDRESS = by_address(add_logs, float64(float64[::1], {kind}))
-
-@intrinsic
-def call_add_logs(typingctx, x, times):
-    return BY_ADDRESS
+call_add_logs = by_address(add_logs, float64(float64[::1], {kind}))
 """
 CALLER = """
 from numba import njit
