@@ -14,8 +14,8 @@ one exponential::
 identity) and additive over blocks of rows. Nothing of size N x K is kept. Everything compiled here releases the
 interpreter lock and is cached on disk by numba.
 
-`expect_into` is the one function that is compiled for it, once, whether it is called from Python or from compiled code
-(`call_expect_into`). It is plain loops over arrays that its callers allocate: numba takes seconds for array expressions.
+`expect_into` is the one function that is compiled for it, once, whether it is called from Python or from compiled code.
+It is plain loops over arrays that its callers allocate: numba takes seconds for array expressions.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ import numpy as np
 from numba import float64, int64, intp, njit, void
 from numpy.typing import NDArray
 
-from .machine import CALLED_BY_COMPILED, by_address, multiply_add, power_of_two
+from .machine import CALLED_BY_COMPILED, apart, multiply_add, power_of_two
 
 __all__ = [
-    "BLOCK", "accumulate", "accumulate_values", "block_log_terms", "call_expect_into", "exp", "expect_into", "softmax_block",
+    "BLOCK", "accumulate", "accumulate_values", "block_log_terms", "exp", "expect_into", "softmax_block",
     "softmax_mixture",
 ]  # fmt: skip
 
@@ -47,7 +47,7 @@ _ROUND = 6755399441055744.0
 # exp(-600) is far below rounding, and its products with the data are still normal numbers: denormal ones are slow.
 _SMALLEST = -600.0
 _REASSOCIATE = {"contract", "reassoc", "nsz", "arcp"}
-_MATRIX, _VECTOR = float64[:, ::1], float64[::1]
+_VECTOR, _MATRIX, _BATCH, _PAIRS = float64[::1], float64[:, ::1], float64[:, :, ::1], int64[:, ::1]
 
 
 @njit(nogil=True, cache=True, fastmath={"contract"}, error_model="numpy")
@@ -95,6 +95,8 @@ def _sum_of_logs(values: Array, n: int) -> float:
     return total
 
 
+# What is called once a block is kept apart, so that it is not optimised again within `expect_into`.
+@apart(void(_MATRIX, intp, intp, intp, intp, _MATRIX, _MATRIX))
 @njit(nogil=True, cache=True, fastmath=_REASSOCIATE, error_model="numpy")
 def softmax_block(terms: Array, n_components: int, first: int, stop: int, size: int, top: Array, norm: Array) -> None:
     """Turn the log terms (S K, B) of the mixtures ``first`` to ``stop`` into responsibilities, in place.
@@ -121,10 +123,6 @@ def softmax_block(terms: Array, n_components: int, first: int, stop: int, size: 
                 terms[k, i] /= norm[s, i]
 
 
-# What is called once a block is kept apart, so that it is not optimised again within `expect_into`.
-_call_softmax_block = by_address(softmax_block, void(_MATRIX, intp, intp, intp, intp, _MATRIX, _MATRIX))
-
-
 def softmax_mixture(terms: Array) -> Array:
     """Turn the log terms (K, B) of one mixture into responsibilities in place; the log densities (B,) of the rows."""
     n_components, n_rows = terms.shape
@@ -133,6 +131,7 @@ def softmax_mixture(terms: Array) -> Array:
     return np.asarray(top[0] + np.log(norm[0]))
 
 
+@apart(void(_MATRIX, intp, _MATRIX, _VECTOR, _VECTOR, _PAIRS, intp))
 @njit(nogil=True, cache=True, fastmath=_REASSOCIATE, error_model="numpy", **CALLED_BY_COMPILED)
 def _fill_phi(
     phi: Array, size: int, source: Array, location: Array, precision: Array, pairs: Pairs, start: int
@@ -173,9 +172,12 @@ def _fill_phi(
             phi[n_augmented + p, i] = phi[a, i] * phi[b, i]
 
 
-_call_fill_phi = by_address(_fill_phi, void(_MATRIX, intp, _MATRIX, _VECTOR, _VECTOR, int64[:, ::1], intp))
+_EXPECT = void(
+    _BATCH, _MATRIX, _VECTOR, _VECTOR, _PAIRS, _VECTOR, intp, intp, _MATRIX, _MATRIX, _MATRIX, _MATRIX, _VECTOR, _BATCH
+)  # fmt: skip
 
 
+@apart(_EXPECT)
 @njit(nogil=True, cache=True, fastmath=_REASSOCIATE, error_model="numpy")
 def expect_into(
     theta: Array, source: Array, location: Array, precision: Array, pairs: Pairs, row_weight: Array, first: int, stop: int,
@@ -204,11 +206,11 @@ def expect_into(
                 statistics[s, k, f] = 0.0
     for start in range(first, stop, phi.shape[1]):
         size = min(phi.shape[1], stop - start)
-        _call_fill_phi(phi, size, source, location, precision, pairs, start)
+        _fill_phi(phi, size, source, location, precision, pairs, start)
         multiply_add(theta, phi, False, terms, n_terms, size, n_products, 0.0)
         for s in range(n_mixtures):
             # One mixture after the other: its terms are still in the cache.
-            _call_softmax_block(terms, n_components, s, s + 1, size, top, norm)
+            softmax_block(terms, n_components, s, s + 1, size, top, norm)
             total = 0.0
             if row_weight.size > 0:
                 for i in range(size):
@@ -224,21 +226,13 @@ def expect_into(
         multiply_add(terms, phi, True, statistics, n_terms, n_products, size, 1.0)
 
 
-_EXPECT_INTO = void(
-    float64[:, :, ::1], _MATRIX, _VECTOR, _VECTOR, int64[:, ::1], _VECTOR, intp, intp,
-    _MATRIX, _MATRIX, _MATRIX, _MATRIX, _VECTOR, float64[:, :, ::1],
-)  # fmt: skip
-# For compiled callers: it is not compiled again with each of them.
-call_expect_into = by_address(expect_into, _EXPECT_INTO)
-
-
 @njit(nogil=True, cache=True, error_model="numpy")
 def accumulate(
     theta: Array, rows: Array, pairs: Pairs, row_weight: Array, first: int, stop: int, block: int
 ) -> tuple[Array, Array]:
     """Log likelihood and expected sufficient statistics of S mixtures over the rows ``first`` to ``stop``.
 
-    For compiled callers; those that evaluate often should keep the work space and take `call_expect_into`.
+    For compiled callers; those that evaluate often should keep the work space and take `expect_into`.
 
     Parameters
     ----------
@@ -269,7 +263,7 @@ def accumulate(
     none = np.empty(0)
     log_likelihood = np.empty(n_mixtures)
     statistics = np.empty((n_mixtures, n_components, n_products))
-    call_expect_into(
+    expect_into(
         theta, rows, none, none, pairs, row_weight, first, stop, phi, terms, top, norm, log_likelihood, statistics
     )
     return log_likelihood, statistics

@@ -1,7 +1,7 @@
 """Two instructions that numba lacks, for code that must be quick to compile: a call by address and a bare matrix product.
 
 numba links the machine code of every callee into its caller and optimises it again: a deep chain of calls pays for the
-E-step at each level. `by_address` keeps callees apart: the caller's code holds only their name and finds their address
+E-step at each level. `apart` keeps callees apart: the caller's code holds only their name and finds their address
 at its first call, when they are loaded from disk or compiled. What is never called is never compiled.
 
 `multiply_add` is BLAS as `numpy.dot` reaches it, without the checks of shapes and layouts, whose compilation takes longer
@@ -11,6 +11,7 @@ than the rest of a kernel's, and adding to its result in place.
 from __future__ import annotations
 
 import ctypes
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -21,7 +22,7 @@ from numba.core import cgutils
 from numba.core.typing.templates import ConcreteTemplate, infer_global
 from numba.extending import intrinsic, lower_builtin
 
-__all__ = ["CALLED_BY_COMPILED", "by_address", "multiply_add", "power_of_two"]
+__all__ = ["CALLED_BY_COMPILED", "apart", "multiply_add", "power_of_two"]
 
 _CHAR, _INT32, _INT, _DOUBLE = ir.IntType(8), ir.IntType(32), ir.IntType(64), ir.DoubleType()
 _POINTER = _CHAR.as_pointer()
@@ -46,30 +47,40 @@ _resolver = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_char_p)(_address_of)
 llvmlite.binding.add_symbol(_RESOLVER, ctypes.cast(_resolver, ctypes.c_void_p).value)
 
 
-def by_address(dispatcher: Any, signature: Any) -> Callable[..., Any]:
-    """A function for compiled callers alone that calls ``dispatcher`` without linking it into them.
+def apart(signature: Any) -> Callable[[Any], Callable[..., Any]]:
+    """Decorator of a function under ``njit`` that compiled callers reach by its address, instead of linking it.
 
     Parameters
     ----------
-    dispatcher : numba Dispatcher
-        A function under ``njit`` in the module that asks.
     signature : numba signature
-        The one it is compiled for; arguments are converted to it. What it returns needs no reference count: a number, or
-        nothing.
+        The one it is compiled for. Compiled callers' arguments are converted to it. What it returns needs no reference count:
+        a number, or nothing.
+
+    Returns
+    -------
+    decorator
+        Of numba Dispatchers. The function it gives is called like the Dispatcher, from Python too, and has it as its attribute
+        ``dispatcher``.
 
     Notes
     -----
-    The name that the caller keeps holds the signature: code on disk that was compiled for another one raises RuntimeError and
+    The name that a caller keeps holds the signature: code on disk that was compiled for another one raises RuntimeError and
     never calls.
     """
+    return lambda dispatcher: _apart(dispatcher, signature)
+
+
+def _apart(dispatcher: Any, signature: Any) -> Callable[..., Any]:
     function = dispatcher.py_func
     name = f"{function.__module__}.{function.__qualname__}{signature}"
     _APART[name] = dispatcher, signature
 
+    @functools.wraps(function)
     def call(*args: Any) -> Any:
-        raise TypeError(f"{name} is called by address in compiled code alone")
+        return dispatcher(*args)
 
-    infer_global(call, typing_key=name)(type("ByAddress", (ConcreteTemplate,), {"cases": [signature]}))
+    call.dispatcher = dispatcher  # type: ignore[attr-defined]
+    infer_global(call, typing_key=name)(type("Apart", (ConcreteTemplate,), {"cases": [signature]}))
 
     @lower_builtin(name, *signature.args)
     def codegen(context: Any, builder: Any, _: Any, args: Any) -> Any:

@@ -14,15 +14,17 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
+from numba import float64, int64, njit
 from numpy.typing import NDArray
 
 from ..mixture.addresses import add_term, call_constrain, call_pullback
+from ..mixture.machine import CALLED_BY_COMPILED, apart
 from .gradient import likelihood_and_gradient
 
 __all__ = ["log_densities", "log_density_and_gradient", "log_prior_and_gradient"]
 
 Array = NDArray[np.float64]
+_VECTOR, _MATRIX = float64[::1], float64[:, ::1]
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -38,7 +40,7 @@ def log_prior_and_gradient(x, gradient, model, numbers):
     return value
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", **CALLED_BY_COMPILED)
 def _fill_weights(x, weights):
     """Weights (K,): the softmax of [y, -sum(y)]."""
     n = weights.size
@@ -58,6 +60,7 @@ def _fill_weights(x, weights):
         weights[k] /= norm
 
 
+@apart(float64(_VECTOR, _VECTOR, int64[::1], _VECTOR, _MATRIX, int64[:, ::1], _VECTOR, _MATRIX))
 @njit(nogil=True, cache=True, error_model="numpy")
 def log_density_and_gradient(x, gradient, model, numbers, rows, pairs, row_weight, scatter):
     """Log posterior density at the unconstrained point ``x`` (P,); its gradient is written into ``gradient`` (P,)."""

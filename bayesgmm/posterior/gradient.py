@@ -1,7 +1,7 @@
 """The marginal log likelihood and its gradient with respect to weights, means and covariance factors.
 
 By Fisher's identity the gradient with respect to the natural parameters is the expected sufficient statistics, so one
-E-step (`mixture.kernel.accumulate`) gives value and gradient; what is left is the chain rule for G small matrices.
+E-step (`mixture.kernel.expect_into`) gives value and gradient; what is left is the chain rule for G small matrices.
 With y = x - mu, n = sum r, S1 = sum r y, S2 = sum r y y' and covariance L L':
 
     d/d mu = (L L')^-1 S1
@@ -17,19 +17,22 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
+from numba import boolean, float64, int64, intp, njit, void
 
-from ..mixture.kernel import BLOCK, accumulate
+from ..mixture.kernel import BLOCK, expect_into
+from ..mixture.machine import CALLED_BY_COMPILED, apart
 
 __all__ = ["invert_lower", "likelihood_and_gradient"]
 
 
-# Not literals: for `0` numba would compile the E-step a second time.
-_FIRST, _BLOCK = np.int64(0), np.int64(BLOCK)
+# Not a literal: for `0` numba would compile a function a second time.
+_FIRST = np.int64(0)
 _LOG_2_PI = math.log(2 * math.pi)
+_VECTOR, _MATRIX, _BATCH, _PAIRS = float64[::1], float64[:, ::1], float64[:, :, ::1], int64[:, ::1]
+_LIKELIHOOD = float64(_VECTOR, _MATRIX, _BATCH, _MATRIX, _PAIRS, _VECTOR, _MATRIX, _VECTOR, _MATRIX, _BATCH)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", **CALLED_BY_COMPILED)
 def invert_lower(factors, g, inverse):
     """Inverse of the lower triangular factors[g] into inverse[g]; returns the log of the factor's determinant."""
     n = factors.shape[1]
@@ -47,7 +50,7 @@ def invert_lower(factors, g, inverse):
     return log_det
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", **CALLED_BY_COMPILED)
 def _fill_precision(inverse, g, precision):
     """precision[g] = L^-T L^-1, from the lower triangular L^-1."""
     n = inverse.shape[1]
@@ -60,7 +63,8 @@ def _fill_precision(inverse, g, precision):
             precision[g, j, i] = total
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@apart(void(_VECTOR, _MATRIX, _BATCH, _VECTOR, boolean, boolean, _PAIRS, _BATCH))
+@njit(nogil=True, cache=True, error_model="numpy", **CALLED_BY_COMPILED)
 def _fill_theta(weights, means, precision, log_dets, along_axes, sphere, pairs, theta):
     """Natural parameters of each component, as the design's products want them."""
     n_components, n_features = means.shape
@@ -84,7 +88,8 @@ def _fill_theta(weights, means, precision, log_dets, along_axes, sphere, pairs, 
             theta[0, k, 1 + n_features + p] = -precision[g, i, j] * (0.5 if i == j else 1.0)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@apart(void(_BATCH, intp, _MATRIX, boolean, boolean, _PAIRS, _MATRIX))
+@njit(nogil=True, cache=True, error_model="numpy", **CALLED_BY_COMPILED)
 def _fill_second(t, k, means, along_axes, sphere, pairs, second):
     """Second moments of one component about its mean, from sums about zero; squares alone where axes suffice."""
     n_features = means.shape[1]
@@ -101,7 +106,8 @@ def _fill_second(t, k, means, along_axes, sphere, pairs, second):
             second[i, j] += n * means[k, i] * means[k, j] - t[0, k, 1 + i] * means[k, j] - means[k, i] * t[0, k, 1 + j]
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@apart(void(_BATCH, intp, _MATRIX, float64, boolean, _MATRIX, _BATCH))
+@njit(nogil=True, cache=True, error_model="numpy", **CALLED_BY_COMPILED)
 def _fill_factor_gradient(inverse, g, second, count, along_axes, half, d_factors):
     """d_factors[g] from the second moments about the mean and their count; ``half`` (D, D) is overwritten."""
     n = second.shape[0]
@@ -134,6 +140,7 @@ def _fill_factor_gradient(inverse, g, second, count, along_axes, half, d_factors
                 d_factors[g, i, j] += inverse[g, m, i] * second[m, j]
 
 
+@apart(_LIKELIHOOD)
 @njit(nogil=True, cache=True, error_model="numpy")
 def likelihood_and_gradient(weights, means, factors, rows, pairs, row_weight, scatter, counts, d_means, d_factors):
     """Marginal log likelihood of a mixture; its gradient, from the same E-step, is written into the last three.
@@ -175,7 +182,11 @@ def likelihood_and_gradient(weights, means, factors, rows, pairs, row_weight, sc
             _fill_precision(inverse, g, precision)
     theta = np.empty((1, n_components, rows.shape[0] + n_pairs))
     _fill_theta(weights, means, precision, log_dets, along_axes, sphere, pairs, theta)
-    value, t = accumulate(theta, rows, pairs, row_weight, _FIRST, rows.shape[1], _BLOCK)
+    size = min(BLOCK, rows.shape[1])
+    terms = np.empty((n_components, size))
+    phi, top, norm = np.empty((theta.shape[2], size)), np.empty((1, size)), np.empty((1, size))
+    none, value, t = np.empty(0), np.empty(1), np.empty(theta.shape)
+    expect_into(theta, rows, none, none, pairs, row_weight, 0, rows.shape[1], phi, terms, top, norm, value, t)
     log_likelihood = value[0]
 
     second = np.empty((n_features, n_features))
@@ -199,5 +210,5 @@ def likelihood_and_gradient(weights, means, factors, rows, pairs, row_weight, sc
         if not common:
             _fill_factor_gradient(inverse, g, second, counts[k], along_axes, half, d_factors)
     if common:
-        _fill_factor_gradient(inverse, 0, second, total, along_axes, half, d_factors)
+        _fill_factor_gradient(inverse, _FIRST, second, total, along_axes, half, d_factors)
     return log_likelihood

@@ -171,9 +171,9 @@ def test_read_only_rows_and_weights_are_neither_copied_nor_compiled_for(tmp_path
     frozen = weight.copy()
     frozen.flags.writeable = False
     design = Design.of(mapped, mixture.structure, frozen)
-    before = expect_into.signatures
+    before = expect_into.dispatcher.signatures
     got = expected_statistics(mixture, design)
     assert np.shares_memory(design.source, mapped)
-    assert expect_into.signatures == before
+    assert expect_into.dispatcher.signatures == before
     np.testing.assert_array_equal(got.second, expected.second)
     np.testing.assert_array_equal(got.log_likelihood, expected.log_likelihood)

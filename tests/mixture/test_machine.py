@@ -14,8 +14,9 @@ from bayesgmm.mixture.machine import multiply_add, power_of_two
 CALLEE = """
 import math
 from numba import float64, int64, njit
-from bayesgmm.mixture.machine import by_address
+from bayesgmm.mixture.machine import apart
 
+@apart(float64(float64[::1], {kind}))
 @njit(cache=True)
 def add_logs(x, {name}):
     if {name} < 0:
@@ -24,16 +25,14 @@ def add_logs(x, {name}):
     for i in range(x.size):
         total += math.log(x[i])
     return total * {name}
-
-call_add_logs = by_address(add_logs, float64(float64[::1], {kind}))
 """
 CALLER = """
 from numba import njit
-from callee import call_add_logs
+from callee import add_logs
 
 @njit(cache=True)
 def twice(x, times, really):
-    return 2.0 * call_add_logs(x, times) if really else 0.0
+    return 2.0 * add_logs(x, times) if really else 0.0
 """
 # What was compiled, in order, and what the call gave.
 MAIN = """

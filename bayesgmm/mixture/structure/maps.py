@@ -9,10 +9,12 @@ import math
 
 from numba import njit
 
+from ..machine import CALLED_BY_COMPILED
+
 __all__ = ["fill_axes", "fill_correlated", "pull_axes", "pull_correlated"]
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", **CALLED_BY_COMPILED)
 def fill_correlated(u, n_groups, n_features, factors):
     """Factors (G, D, D) = diag(sd) C from u = [log sd (G, D), log odds of the partial correlations (G, D(D-1)/2)].
 
@@ -32,7 +34,7 @@ def fill_correlated(u, n_groups, n_features, factors):
                 factors[g, i, j] = 0.0
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", **CALLED_BY_COMPILED)
 def pull_correlated(u, n_groups, n_features, factors, d_factors, d_u):
     """Add to d_u the gradient with respect to u of `fill_correlated`, from that with respect to the factors.
 
@@ -57,7 +59,7 @@ def pull_correlated(u, n_groups, n_features, factors, d_factors, d_u):
             start += i
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", **CALLED_BY_COMPILED)
 def fill_axes(u, n_groups, width, n_features, factors):
     """Factors (G, D, D) = diag(sd) from u = log sd (G, E), E = D or one number for all features."""
     for g in range(n_groups):
@@ -67,7 +69,7 @@ def fill_axes(u, n_groups, width, n_features, factors):
             factors[g, i, i] = math.exp(u[g * width + (i if width > 1 else 0)])
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", **CALLED_BY_COMPILED)
 def pull_axes(n_groups, width, n_features, factors, d_factors, d_u):
     """Add to d_u the gradient with respect to u of `fill_axes`."""
     for g in range(n_groups):

@@ -7,6 +7,7 @@ travel in a record of integers, so that one compilation, kept on disk by numba, 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -17,6 +18,7 @@ from nutpie import _lib
 from nutpie.sample import CompiledModel
 
 from ...mixture.addresses import doubles, integers
+from ...mixture.machine import multiply_add
 from ...posterior.density import log_density_and_gradient
 from ...posterior.target import Target
 
@@ -50,17 +52,18 @@ def _log_density(size, x_, gradient_, value_, record_):
     scatter = carray(doubles(record[13]), (n_features, n_features))
     centre = carray(doubles(record[14]), (size,))
     spread = carray(doubles(record[15]), (size, size))
-    point = np.dot(spread, x)
-    for i in range(point.size):
-        point[i] += centre[i]
-    slope = np.empty(point.size)
+    point = np.empty(size)
+    for i in range(size):
+        point[i] = centre[i]
+    multiply_add(x, spread, True, point, 1, size, size, 1.0)
+    slope = np.empty(size)
     value = log_density_and_gradient(point, slope, model, numbers, rows, pairs, row_weight, scatter)
-    np.dot(spread.T, slope, gradient)
+    multiply_add(slope, spread, False, gradient, 1, size, size, 0.0)
     value_[0] = value
-    if not np.isfinite(value):
+    if not math.isfinite(value):
         return 4
     for i in range(gradient.size):
-        if not np.isfinite(gradient[i]):
+        if not math.isfinite(gradient[i]):
             return 3
     return 0
 
