@@ -21,6 +21,7 @@ _HOME = {
     "fit_grid": "em",
     "fit_mixture": "em",
     "likelihood_ratio_test": "em",
+    "membership_intervals": "em",
     "standard_errors": "em",
     "HalfNormalScale": "posterior",
     "InverseGammaScale": "posterior",
@@ -66,7 +67,16 @@ if TYPE_CHECKING:
     from .contrast.em import em_vs_posterior
     from .contrast.kmeans import kmeans_contrast
     from .data import InputError, list_datasets, load_dataset
-    from .em import EMFit, GaussianMixture, Grid, fit_grid, fit_mixture, likelihood_ratio_test, standard_errors
+    from .em import (
+        EMFit,
+        GaussianMixture,
+        Grid,
+        fit_grid,
+        fit_mixture,
+        likelihood_ratio_test,
+        membership_intervals,
+        standard_errors,
+    )
     from .posterior import HalfNormalScale, InverseGammaScale, LogNormalScale, Priors
     from .posterior.maximum import find_map
     from .posterior.pymc_model import build_model

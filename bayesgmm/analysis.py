@@ -20,6 +20,7 @@ from .clusters.memberships import memberships
 from .contrast.em import em_vs_posterior
 from .contrast.kmeans import kmeans_contrast
 from .data import InputError, Table, as_table
+from .data.holdout import framed, set_aside
 from .data.writing import write_text
 from .em import Grid, fit_grid
 from .mixture import COVARIANCE_TYPES
@@ -182,6 +183,7 @@ def concluded(
     sampled_because: str,
     provenance: dict[str, Any],
     seed: int,
+    holdout: Table | None = None,
 ) -> Analysis:
     """The steps after the comparison: headline, memberships, consensus, contrasts, predictive checks."""
     headline, rivals, reason = choose_headline(comparison, diagnoses)
@@ -197,10 +199,13 @@ def concluded(
         reason=f"{reason}. Of the EM grid, {sampled_because}.",
         memberships=memberships(post),
         consensus=consensus(post, random_seed=seed),
-        contrast=em_vs_posterior(grid[ModelKey.parse(headline)], post),
+        contrast=em_vs_posterior(
+            grid[ModelKey.parse(headline)], post, holdout=None if holdout is None else framed(holdout)
+        ),
         kmeans=kmeans_contrast(post, random_seed=seed),
         checks=predictive_checks(post, random_seed=seed),
         provenance=provenance,
+        holdout=holdout,
     )
 
 
@@ -217,6 +222,7 @@ def analyze(
     cores: int | None = Settings.cores,
     random_seed: int = 0,
     progressbar: bool = True,
+    holdout: Any = None,
     command: str | None = None,
     folder: str | Path | None = None,
     fresh: bool = False,
@@ -237,6 +243,9 @@ def analyze(
         other structure whose BIC is within 10 of the best.
     priors, draws, chains, cores, random_seed, progressbar
         As in `sample_posterior`.
+    holdout : float or table, optional
+        Rows to compare the predictions of EM and of the posterior on, which neither sees: a share of the rows, drawn at
+        random and fitted by nothing, or further rows.
     command : str, optional
         What made the analysis, for its provenance.
     folder : str or Path, optional
@@ -261,6 +270,7 @@ def analyze(
     """
     begun = time.perf_counter()
     table = as_table(data, columns=columns, missing=missing)
+    table, held = set_aside(table, holdout, random_seed)
     priors = Priors() if priors is None else priors
     ks = sorted({int(k) for k in n_components})
     names = list(dict.fromkeys(covariance_types))
@@ -284,6 +294,7 @@ def analyze(
         "draws": draws,
         "chains": chains,
         "random_seed": random_seed,
+        "holdout": None if held is None else f"{held.n_obs} rows",
         "command": command,
     }
     provenance = provenance_of(table, settings, priors, time.perf_counter() - begun)
@@ -292,7 +303,7 @@ def analyze(
             "rows": table.account.rows_read, "decided": list(table.account.sentences), "missing": missing
         }  # fmt: skip
     provenance |= {"sampled_because": why, "reused": list(reused)}
-    return concluded(table, grid, posteriors, comparison, diagnoses, why, provenance, random_seed)
+    return concluded(table, grid, posteriors, comparison, diagnoses, why, provenance, random_seed, held)
 
 
 def load_analysis(folder: str | Path) -> Analysis:
@@ -314,4 +325,5 @@ def load_analysis(folder: str | Path) -> Analysis:
         saved.provenance["sampled_because"],
         saved.provenance,
         saved.provenance["settings"]["random_seed"],
+        saved.holdout,
     )

@@ -10,6 +10,7 @@ import xarray as xr
 
 import bayesgmm as bg
 from bayesgmm.analysis import choose_headline, chosen_cells
+from bayesgmm.mixture import log_density
 
 
 @pytest.fixture(scope="module")
@@ -83,6 +84,23 @@ def test_loaded_is_saved(analysis, folder) -> None:
     pd.testing.assert_frame_equal(back.comparison, analysis.comparison, check_dtype=False)
     pd.testing.assert_frame_equal(back.grid.table, analysis.grid.table)
     assert back.contrast.summary == analysis.contrast.summary
+
+
+def test_held_out_rows_are_fitted_by_nothing_and_come_back(tmp_path) -> None:
+    df = bg.load_dataset("faithful")
+    analysis = bg.analyze(df, [2], ["full"], holdout=0.25, draws=400, random_seed=4, progressbar=False)
+    held = analysis.holdout
+    assert (analysis.table.n_obs, held.n_obs) == (204, 68)
+    assert sorted([*analysis.table.index, *held.index]) == df.index.tolist()
+    assert analysis.provenance["settings"]["holdout"] == "68 rows"
+    row = analysis.contrast.prediction.loc["holdout"]
+    mixture = bg.fit_mixture(df.loc[analysis.table.index], 2, "full").mixture
+    expected = log_density(mixture, df.loc[held.index].to_numpy())
+    assert (row["n_rows"], row["em"]) == (68, pytest.approx(expected.sum(), abs=1e-6))
+    back = bg.load_analysis(analysis.save(tmp_path))
+    np.testing.assert_array_equal(back.holdout.values, held.values)
+    assert back.contrast.summary == analysis.contrast.summary
+    assert "holdout (68 rows)" in back.contrast.summary
 
 
 def test_failed_save_leaves_the_folder_alone(analysis, tmp_path, monkeypatch) -> None:

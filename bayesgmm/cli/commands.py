@@ -98,6 +98,9 @@ def report(
     seed: Seed = 0,
     draws: Draws = Settings.draws,
     chains: Chains = Settings.chains,
+    holdout: Annotated[
+        float | None, typer.Option(help="Share of the rows to compare predictions on; nothing is fitted to them.")
+    ] = None,
     every: Annotated[bool, typer.Option("--all", help="Sample every cell of the grid.")] = False,
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Sample anew what an earlier run into the folder did.")
@@ -133,6 +136,7 @@ def report(
                 chains=chains,
                 random_seed=seed,
                 progressbar=not (quiet or as_json),
+                holdout=holdout,
                 command=shlex.join(["bayesgmm", *sys.argv[1:]]),
                 folder=folder,
                 fresh=fresh,

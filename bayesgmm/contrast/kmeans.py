@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..clusters.memberships import summarise_rows
+from ..clusters.openness import OPEN_BELOW, is_open
 from ..clusters.rows import obs_index, training_rows
 from ..data import InputError, Scaling, as_table
 from ..data.intervals import CI_PROB, check_ci_prob
@@ -109,7 +110,7 @@ def kmeans_contrast(
     n_components: int | None = None,
     covariance_type: str = "full",
     *,
-    open_below: float = 0.9,
+    open_below: float = OPEN_BELOW,
     ci_prob: float = CI_PROB,
     n_init: int = 20,
     random_seed: int = 0,
@@ -252,19 +253,19 @@ def _forced(soft: _Soft, labels: NDArray[np.intp], open_below: float) -> pd.Data
     import pandas as pd
 
     p = soft.probability
-    is_open = np.flatnonzero((p.max(1) < open_below) & (soft.weight > 0))
-    own = labels[is_open]
+    rows = np.flatnonzero(is_open(p, open_below) & (soft.weight > 0))
+    own = labels[rows]
     table = pd.DataFrame(
         {
             "kmeans": own,
-            "probability": p[is_open, own],
-            "lb": soft.lb[is_open, own],
-            "ub": soft.ub[is_open, own],
-            "assignment": p[is_open].argmax(1),
-            "assignment_probability": p[is_open].max(1),
-            "sample_weight": soft.weight[is_open],
+            "probability": p[rows, own],
+            "lb": soft.lb[rows, own],
+            "ub": soft.ub[rows, own],
+            "assignment": p[rows].argmax(1),
+            "assignment_probability": p[rows].max(1),
+            "sample_weight": soft.weight[rows],
         },
-        index=obs_index(soft.obs_id[is_open]),
+        index=obs_index(soft.obs_id[rows]),
     )
     return table.sort_values("assignment_probability", kind="stable")
 

@@ -1,16 +1,18 @@
-"""Contrasts in words: what a reader who had only the point answer would have got wrong."""
+"""Contrasts in words: what the posterior adds to EM as people use it, and to EM with its intervals."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .claims import MATTERS, parameter_claims, prediction_claims, row_claims
+
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["contrast_in_words", "named_rows", "plural"]
+__all__ = ["SOUND", "contrast_in_words", "counted", "named_rows", "plural"]
 
 SOUND = ("converged", "label switching")
 
@@ -33,30 +35,35 @@ def named_rows(labels: Sequence[Any], most: int = 5) -> str:
 
 
 def contrast_in_words(
-    parameters: pd.DataFrame,
-    memberships: pd.DataFrame,
-    prediction: pd.DataFrame,
-    verdict: str,
-    ci_prob: float,
-    certain: float,
     covariance_type: str,
     n_components: int,
+    *,
+    parameters: pd.DataFrame,
+    memberships: pd.DataFrame,
+    answers: pd.DataFrame,
+    added: pd.DataFrame,
+    prediction: pd.DataFrame,
+    verdict: str,
+    good_enough: str,
+    ci_prob: float,
+    open_below: float,
 ) -> str:
     """The summary of `Contrast`, from its tables."""
     # Weight zero is a row left out.
     memberships = memberships[memberships["sample_weight"] > 0]
-    title = f"EM against the posterior: {covariance_type}, {plural(n_components, 'component')}, "
-    title += plural(memberships["sample_weight"].sum(), "row")
-    lines = [title]
+    n_rows = memberships["sample_weight"].sum()
+    lines = [
+        f"EM against the posterior: {covariance_type}, {plural(n_components, 'component')}, {plural(n_rows, 'row')}"
+    ]
     if verdict not in SOUND:
         lines.append(
             f"The posterior's verdict is '{verdict}': what follows is not to be taken as fact; see bayesgmm.diagnose."
         )
     lines += [
         _parameters(parameters, ci_prob),
-        _memberships(memberships, ci_prob, certain),
+        _memberships(memberships, answers, open_below),
         _prediction(prediction),
-        _verdict_on_em(parameters, memberships, prediction, certain),
+        _conclusion(parameters, memberships, added, prediction, good_enough, ci_prob),
     ]
     return "\n".join(lines)
 
@@ -90,37 +97,30 @@ def _parameters(table: pd.DataFrame, ci_prob: float) -> str:
     )
 
 
-def _memberships(table: pd.DataFrame, ci_prob: float, certain: float) -> str:
-    widest = table["total_variation"].idxmax()
-    row, weight = table.loc[widest], table["sample_weight"]
-    n, sure = weight.sum(), weight[table["em_probability"] >= certain].sum()
-    doubted, flips = table[table["em_certain_posterior_not"]], table[table["flips"]]
-    wrong = {
-        "EM": weight @ (1 - table["em_probability"]),
-        "posterior": weight @ (1 - table["posterior_modal_probability"]),
-    }
-    told = (
-        f"Memberships: the two differ most for row {widest} (cluster {int(row['em_assignment'])}: EM "
-        f"{row['em_probability']:.3f}, posterior {row['posterior_probability']:.3f} "
-        f"[{row['lb']:.3f}, {row['ub']:.3f}]; total variation {row['total_variation']:.3f}, on average "
-        f"{weight @ table['total_variation'] / n:.4f}). "
-    )
-    told += (
-        f"{plural(flips['sample_weight'].sum(), 'row')} would change cluster ({named_rows(flips.index.tolist())}). "
+def _memberships(table: pd.DataFrame, answers: pd.DataFrame, open_below: float) -> str:
+    if table["em_probability"].min() == 1 and table["posterior_probability"].min() == 1:
+        return "Memberships: there is one component, and nothing to be unsure of."
+    row, weight = table.loc[table["total_variation"].idxmax()], table["sample_weight"]
+    flips = table[table["flips"]]
+    moved = (
+        f"{plural(flips['sample_weight'].sum(), 'row')} would change cluster ({named_rows(flips.index.tolist())})"
         if len(flips)
-        else "No row changes cluster. "
-    )
-    told += f"EM calls {counted(sure)} of {plural(n, 'row')} certain (probability at least {certain:g}); "
-    told += (
-        f"for {counted(doubted['sample_weight'].sum())} of them the posterior's {100 * ci_prob:g}% interval reaches below that "
-        f"({named_rows(doubted['lb'].sort_values().index.tolist())})."
-        if len(doubted)
-        else "the posterior agrees on all of them."
+        else "no row changes cluster"
     )
     return (
-        f"{told} If each row goes to its most probable cluster, EM expects {wrong['EM']:.2f} rows in the wrong one, "
-        f"the posterior {wrong['posterior']:.2f}."
+        f"Memberships: open rows (no cluster has probability {open_below:g}): {_three(answers, 'open rows', counted)}. "
+        "Rows expected in the wrong cluster if each goes to its most probable: "
+        f"{_three(answers, 'expected misallocations', '{:,.2f}'.format)}. EM's point and the posterior differ most for row "
+        f"{row.name} (cluster {int(row['em_assignment'])}: EM {row['em_probability']:.3f}, posterior "
+        f"{row['posterior_probability']:.3f} [{row['lb']:.3f}, {row['ub']:.3f}]; total variation "
+        f"{row['total_variation']:.3f}, on average {weight @ table['total_variation'] / weight.sum():.4f}); {moved}."
     )
+
+
+def _three(answers: pd.DataFrame, quantity: str, told: Callable[[float], str]) -> str:
+    names = {"em": "EM", "em_intervals": "EM with delta-method intervals", "posterior": "the posterior"}
+    row = answers.loc[quantity]
+    return ", ".join(f"{names[column]} {told(row[column])}" for column in names if np.isfinite(row[column]))
 
 
 def _prediction(table: pd.DataFrame) -> str:
@@ -138,24 +138,75 @@ def _prediction(table: pd.DataFrame) -> str:
     return "Prediction: " + "; ".join(parts) + note + "."
 
 
-def _verdict_on_em(
-    parameters: pd.DataFrame, memberships: pd.DataFrame, prediction: pd.DataFrame, certain: float
+def _conclusion(
+    parameters: pd.DataFrame,
+    memberships: pd.DataFrame,
+    added: pd.DataFrame,
+    prediction: pd.DataFrame,
+    good_enough: str,
+    ci_prob: float,
 ) -> str:
-    """One sentence on what EM alone would have got wrong."""
-    wrong = []
+    """What a reader who had only EM would have got wrong: without its intervals, and with them."""
+    if not good_enough:
+        return "Nothing is concluded about EM while the posterior's sample cannot be trusted."
     weight = memberships["sample_weight"]
-    doubted, flips = weight[memberships["em_certain_posterior_not"]].sum(), weight[memberships["flips"]].sum()
-    outside = int((~parameters["inside"]).sum())
-    if doubted:
-        wrong.append(f"taken {plural(doubted, 'row')} for certain that the data leave open")
-    if flips:
-        wrong.append(f"put {plural(flips, 'row')} in another cluster")
-    if outside:
-        wrong.append(f"reported {plural(outside, 'parameter')} at values that the posterior finds unlikely")
-    unseen = prediction[prediction.index != "in sample"]
-    if len(unseen) and (unseen["difference"] > 2 * unseen["se"]).any():
-        wrong.append("predicted new rows worse")
-    if not wrong:
-        return "A reader who had only EM would have got nothing of this wrong, but would not have known it."
-    listed = wrong[0] if len(wrong) == 1 else ", ".join(wrong[:-1]) + " and " + wrong[-1]
-    return f"A reader who had only EM would have {listed}."
+    if good_enough == "em":
+        but = _but_for(added.loc["any row", "to em"], weight.sum())
+        return (
+            f"EM is good enough here: the posterior's {100 * ci_prob:g}% intervals reach no farther than {MATTERS:g} from "
+            f"EM's probabilities{but}, and leave out none of its estimates."
+        )
+    said = _wrong(parameters, memberships, prediction, "em", ci_prob)
+    first = f"A reader who had only EM's point answer would have {said}."
+    if added["to em_intervals"].isna().any():
+        return f"{first} EM has no intervals here: its information matrix is not positive definite."
+    if good_enough == "em with intervals":
+        but = _but_for(added.loc["any row", "to em_intervals"], weight.sum())
+        return (
+            f"{first} With its standard errors and delta-method intervals EM is good enough here: their ends are the "
+            f"posterior's to within {MATTERS:g} for rows{but} and half a posterior sd for parameters."
+        )
+    still = _wrong(parameters, memberships, prediction, "delta", ci_prob)
+    return f"{first} One who had its delta-method intervals too would have {still}."
+
+
+def _intervals_end(count: float) -> str:
+    return "an interval that ends" if count == 1 else "intervals that end"
+
+
+def _but_for(count: float, total: float) -> str:
+    return f" (but for {counted(count)} of {plural(total, 'row')})" if count else ""
+
+
+def _wrong(
+    parameters: pd.DataFrame, memberships: pd.DataFrame, prediction: pd.DataFrame, answer: str, ci_prob: float
+) -> str:
+    """The claims against an answer that are made, listed, the row claims with their rows."""
+    claims, weight = row_claims(memberships, answer), memberships["sample_weight"]
+    end = f"elsewhere than the posterior's, by more than {MATTERS:g}"
+    phrases = {
+        "rows open": "settled {} that the posterior leaves open",
+        "rows settled": "left open {} that the posterior settles",
+        "rows moved": "put {} in another cluster",
+        "row intervals": "quoted for {} a probability that is not known to within " + f"{MATTERS:g}"
+        if answer == "em"
+        else "given {} {} " + end,
+    }
+    wrong = []
+    for claim, phrase in phrases.items():
+        chosen = claims[claim].to_numpy()
+        if weight[chosen].sum():
+            rows, named = plural(weight[chosen].sum(), "row"), named_rows(memberships.index[chosen].tolist(), 3)
+            wrong.append(f"{phrase.format(rows, _intervals_end(weight[chosen].sum()))} ({named})")
+    count = int(parameter_claims(parameters, answer).sum())
+    if count:
+        wrong.append(
+            f"reported {plural(count, 'parameter')} outside the posterior's {100 * ci_prob:g}% interval"
+            if answer == "em"
+            else f"given {plural(count, 'parameter')} {_intervals_end(count)} elsewhere, by more than half a posterior sd"
+        )
+    better = prediction_claims(prediction)
+    wrong += [
+        f"predicted {name} rows worse, by {prediction.loc[name, 'difference']:.1f} in log score" for name in better
+    ]
+    return wrong[0] if len(wrong) == 1 else ", ".join(wrong[:-1]) + " and " + wrong[-1]

@@ -4,6 +4,7 @@ from .estimator import GaussianMixture
 from .fit import fit_mixture
 from .grid import Grid, fit_grid
 from .likelihood_ratio import LikelihoodRatioTest, likelihood_ratio_test
+from .membership_intervals import MembershipIntervals, membership_intervals
 from .result import EMFit
 from .standard_errors import StandardErrors, standard_errors
 
@@ -12,9 +13,11 @@ __all__ = [
     "GaussianMixture",
     "Grid",
     "LikelihoodRatioTest",
+    "MembershipIntervals",
     "StandardErrors",
     "fit_grid",
     "fit_mixture",
     "likelihood_ratio_test",
+    "membership_intervals",
     "standard_errors",
 ]

@@ -29,7 +29,7 @@ from .algorithm.iterate import run_em
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["METHODS", "StandardErrors", "standard_errors"]
+__all__ = ["METHODS", "Layout", "StandardErrors", "component_scores", "standard_errors", "whitened"]
 
 Array = NDArray[np.float64]
 # Numbers in the arrays of one block of rows.
@@ -57,6 +57,11 @@ class StandardErrors:
     columns : tuple of str
     n_boot : int
         Bootstrap fits that they rest on; 0 for the other methods.
+    covariance : (P, P) or None
+        Of the estimate on the standardised scale, in logits of the weights with the last fixed, means, and distinct
+        covariance entries; None for the bootstrap, and where there is no answer.
+    scaling : Scaling
+        To that scale.
     """
 
     weights: Array
@@ -65,7 +70,9 @@ class StandardErrors:
     method: str
     estimate: Mixture
     columns: tuple[str, ...]
+    scaling: Scaling
     n_boot: int = 0
+    covariance: Array | None = None
 
     @property
     def table(self) -> pd.DataFrame:
@@ -151,26 +158,28 @@ def standard_errors(
         scaling = mixture.structure.scaling(values, sample_weight)
     standard = mixture.standardised(scaling)
     design = Design.of(values, mixture.structure, sample_weight, scaling)
-    found = None
+    found = covariance = None
     count = n_boot if method == "bootstrap" else 0
     if mixture.weights.min() > 1e-12:  # otherwise on the edge of the parameter space
         if method == "bootstrap":
             found, count = _by_bootstrap(standard, design, n_boot, np.random.default_rng(random_state))
         else:
-            found = _by_information(standard, design, sandwich=method == "sandwich")
+            covariance = _covariance(standard, design, sandwich=method == "sandwich")
+            found = None if covariance is None else _by_information(standard, covariance)
     if found is None:
         found = np.full(k, np.nan), np.full((k, d), np.nan), np.full((k, d, d), np.nan)
     weights, means, covariances = found
     return StandardErrors(
-        weights, means * scaling.scale, scaling.covariances_to_data(covariances), method, mixture, names, count
-    )
+        weights, means * scaling.scale, scaling.covariances_to_data(covariances), method, mixture, names, scaling, count,
+        covariance,
+    )  # fmt: skip
 
 
 METHODS = ("information", "sandwich", "bootstrap")
 _Found = tuple[Array, Array, Array]
 
 
-class _Layout:
+class Layout:
     """Where the coordinates of a mixture lie in a vector of P: K - 1 logits, means, distinct covariance entries.
 
     Attributes
@@ -196,6 +205,34 @@ class _Layout:
         return self.k - 1 + k * self.d + np.arange(self.d), self.first_covariance + self.blocks[k] * q + np.arange(q)
 
 
+def component_scores(
+    mixture: Mixture, layout: Layout, inverse: Array, along: Array, x: Array, k: int
+) -> tuple[Array, NDArray[np.intp], Array]:
+    """Scores s_ik of rows ``x`` (B, D) had they come from component ``k``, weights' part not centred.
+
+    Parameters
+    ----------
+    inverse, along : (K, D, D), (K, Q, D, D)
+        Inverse Cholesky factors, and the layout's directions in whitened coordinates.
+
+    Returns
+    -------
+    own : (B, 1 + D + Q), or one column less for the last component, whose logit is fixed
+    where : which of the P coordinates these are
+    z : (B, D)
+        Whitened rows.
+    """
+    z = (x - mixture.means[k]) @ inverse[k].T
+    products = (z[:, :, None] * z[:, None, :]).reshape(len(x), -1)
+    flat = along[k].reshape(len(layout.directions), -1)
+    entries = 0.5 * (products @ flat.T - np.trace(along[k], axis1=-2, axis2=-1))
+    own = np.concatenate([np.ones((len(x), 1)), z @ inverse[k], entries], axis=1)
+    where = np.concatenate([[k], *layout.of_component(k)])
+    if k == mixture.n_components - 1:
+        return own[:, 1:], where[1:], z
+    return own, where, z
+
+
 class _Moments:
     """Sums over rows that the information and the sandwich are made of.
 
@@ -211,18 +248,17 @@ class _Moments:
         Sum of s_i s_i', the same.
     """
 
-    def __init__(self, layout: _Layout, n_features: int) -> None:
+    def __init__(self, layout: Layout, n_features: int) -> None:
         k, p = layout.k, layout.n_parameters
         self.counts, self.first = np.zeros(k), np.zeros((k, n_features))
         self.second = np.zeros((k, n_features, n_features))
         self.within, self.between, self.total = np.zeros((p, p)), np.zeros((p, p)), np.zeros(p)
 
     @classmethod
-    def of(cls, mixture: Mixture, design: Design, layout: _Layout, inverse: Array, along: Array) -> _Moments:
+    def of(cls, mixture: Mixture, design: Design, layout: Layout, inverse: Array, along: Array) -> _Moments:
         """One pass over the data; ``inverse`` (K, D, D) whitens, ``along`` (K, Q, D, D) are whitened directions."""
         sums = cls(layout, mixture.n_features)
         n_components, d = mixture.means.shape
-        traces = np.trace(along, axis1=-2, axis2=-1)
         size = max(32, _BLOCK // (layout.n_parameters + d * d))
         for first in range(0, design.n_rows, size):
             part = slice(first, first + size)
@@ -231,23 +267,11 @@ class _Moments:
             r, _ = responsibilities(mixture, x)
             scores = np.zeros((len(x), layout.n_parameters))
             for k in range(n_components):
-                z = (x - mixture.means[k]) @ inverse[k].T
-                products = (z[:, :, None] * z[:, None, :]).reshape(len(x), -1)
-                own = np.concatenate(
-                    [
-                        np.ones((len(x), 1)),
-                        z @ inverse[k],
-                        0.5 * (products @ along[k].reshape(len(layout.directions), -1).T - traces[k]),
-                    ],
-                    axis=1,
-                )
-                where = np.concatenate([[k], *layout.of_component(k)])
-                if k == n_components - 1:
-                    own, where = own[:, 1:], where[1:]
+                own, where, z = component_scores(mixture, layout, inverse, along, x, k)
                 mine = r[:, k] * weight
                 sums.counts[k] += mine.sum()
                 sums.first[k] += mine @ z
-                sums.second[k] += (mine @ products).reshape(d, d)
+                sums.second[k] += (z * mine[:, None]).T @ z
                 sums.within[np.ix_(where, where)] += (own * mine[:, None]).T @ own
                 scores[:, where] += own * r[:, k, None]
             sums.total += weight @ scores
@@ -255,7 +279,7 @@ class _Moments:
         return sums
 
 
-def _complete_information(mixture: Mixture, layout: _Layout, sums: _Moments, inverse: Array, along: Array) -> Array:
+def _complete_information(mixture: Mixture, layout: Layout, sums: _Moments, inverse: Array, along: Array) -> Array:
     """Information (P, P) that rows with labels would hold, at the expected statistics."""
     k = mixture.n_components
     result = np.zeros((layout.n_parameters, layout.n_parameters))
@@ -275,17 +299,16 @@ def _complete_information(mixture: Mixture, layout: _Layout, sums: _Moments, inv
     return result
 
 
-def _by_information(mixture: Mixture, design: Design, sandwich: bool) -> _Found | None:
-    """Standard errors of the standardised parameters; None where the information is not positive definite."""
-    layout = _Layout(mixture)
+def _covariance(mixture: Mixture, design: Design, sandwich: bool) -> Array | None:
+    """Covariance (P, P) of the standardised parameters; None where the information is not positive definite."""
+    layout = Layout(mixture)
     if layout.n_parameters > _MOST_PARAMETERS:
         raise InputError(
             f"the information matrix of {layout.n_parameters} parameters is too large; use method='bootstrap', "
             "or a structure with fewer parameters"
         )
-    k, d = mixture.means.shape
-    inverse, _ = whitening(mixture)
-    along = inverse[:, None] @ layout.directions @ inverse[:, None].swapaxes(-1, -2)
+    k = mixture.n_components
+    inverse, along = whitened(mixture, layout)
     sums = _Moments.of(mixture, design, layout, inverse, along)
     information = _complete_information(mixture, layout, sums, inverse, along) - sums.within + sums.between
     covariance = _inverted(information)
@@ -297,6 +320,18 @@ def _by_information(mixture: Mixture, design: Design, sandwich: bool) -> _Found 
         outer = np.outer(centre, sums.total)
         meat = sums.between - outer - outer.T + sums.counts.sum() * np.outer(centre, centre)
         covariance = covariance @ meat @ covariance
+    return covariance
+
+
+def whitened(mixture: Mixture, layout: Layout) -> tuple[Array, Array]:
+    """What `component_scores` takes: inverse Cholesky factors (K, D, D), and directions (K, Q, D, D) in their scale."""
+    inverse, _ = whitening(mixture)
+    return inverse, inverse[:, None] @ layout.directions @ inverse[:, None].swapaxes(-1, -2)
+
+
+def _by_information(mixture: Mixture, covariance: Array) -> _Found:
+    """Standard errors of the standardised parameters, from their covariance (P, P)."""
+    layout, (k, d) = Layout(mixture), mixture.means.shape
     w = mixture.weights
     jacobian = (np.diag(w) - np.outer(w, w))[:, : k - 1]
     weights = np.sqrt(np.einsum("ki,ij,kj->k", jacobian, covariance[: k - 1, : k - 1], jacobian))

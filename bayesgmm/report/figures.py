@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..clusters.openness import OPEN_BELOW, by_uncertainty, open_rows
 from ..data.intervals import CI_PROB
 from ..mixture.key import ModelKey
 from .plots import checks, model, rows, svg
@@ -131,7 +132,7 @@ def _of_components(f: Findings) -> Iterator[tuple[str, Callable[[Any], Any], str
 
 def _of_rows(f: Findings) -> Iterator[tuple[str, Callable[[Any], Any], str, str, str]]:
     members = f.memberships
-    n_open = len(rows.open_rows(members))
+    n_open = len(open_rows(members))
     said = interval_words(members.attrs)
     d = f.table.n_features
     where = {
@@ -144,7 +145,7 @@ def _of_rows(f: Findings) -> Iterator[tuple[str, Callable[[Any], Any], str, str,
         "mark are "
         "the most probable cluster, and the larger the mark, the less certain (entropy).",
     )
-    ringed = f" Ringed: open rows, whose most probable cluster has probability below {rows.OPEN_BELOW:g}."
+    ringed = f" Ringed: open rows, whose most probable cluster has probability below {OPEN_BELOW:g}."
     yield (
         "memberships",
         lambda figure: rows.plot_memberships(members, f.posterior, axes=figure),
@@ -154,7 +155,7 @@ def _of_rows(f: Findings) -> Iterator[tuple[str, Callable[[Any], Any], str, str,
         where + (ringed if d > 1 else ""),
     )
     n = int(np.clip(n_open + 2, 8, min(25, members.sizes["obs_id"])))
-    names = ", ".join(str(v) for v in members["obs_id"].values[rows.by_uncertainty(members)[:5]])
+    names = ", ".join(str(v) for v in members["obs_id"].values[by_uncertainty(members)[:5]])
     yield (
         "uncertain",
         lambda figure: rows.plot_uncertain_rows(members, n, axes=figure),
@@ -197,9 +198,9 @@ def _of_checks(f: Findings) -> Iterator[tuple[str, Callable[[Any], Any], str, st
         "EM against the posterior",
         f"Forest plot. {int(inside.sum())} of {len(inside)} EM estimates lie inside the posterior's interval.",
         f"EM's estimates on the scale of the posterior: bars are {100 * f.contrast.ci_prob:g}% equal-tailed intervals, "
-        "in "
-        "posterior standard deviations from the posterior mean; diamonds are EM's estimates inside, crosses those "
-        "outside." + (" Shown are the 30 parameters in which EM lies furthest off." if len(inside) > 30 else ""),
+        "in posterior standard deviations from the posterior mean; below each, EM's estimate (a diamond inside, a cross "
+        "outside) with its own interval, from its standard error."
+        + (" Shown are the 30 parameters in which EM lies furthest off." if len(inside) > 30 else ""),
     )
     yield (
         "verdict",

@@ -22,6 +22,7 @@ import numpy as np
 
 from ..clusters.memberships import memberships_table
 from ..data import InputError, Table
+from ..data.holdout import framed
 from ..data.writing import disk_trouble, inert
 from ..em import Grid
 from ..em.plain import fit_from_plain, fit_to_plain, plain_value
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SavedAnalysis", "draw_store", "prepare_file", "prepare_folder", "read_folder", "reserved", "write_folder"]
 
-_COMPARISON, _MEMBERSHIPS = "comparison.csv", "memberships.csv"
+_COMPARISON, _MEMBERSHIPS, _HOLDOUT = "comparison.csv", "memberships.csv", "holdout.csv"
 _SAMPLED = ".sampled"
 _FORMAT = "bayesgmm analysis 2"
 # The first had no digests.
@@ -51,6 +52,7 @@ class SavedAnalysis:
     posteriors: dict[str, xr.DataTree]
     comparison: pd.DataFrame
     provenance: dict[str, Any]
+    holdout: Table | None
 
 
 def prepare_folder(folder: Path) -> Path:
@@ -160,7 +162,7 @@ def _forget_sampled(folder: Path) -> None:
 
 def _document(findings: Findings, staging: Path) -> dict[str, Any]:
     carried = findings.table.carried
-    read_again = [_COMPARISON, *(draws_file(key) for key in findings.posteriors)]
+    read_again = [_COMPARISON, _HOLDOUT, *(draws_file(key) for key in findings.posteriors)]
     digests = {path.name: digest_of(path.read_bytes()) if path.name in read_again else "" for path in staging.iterdir()}
     return {
         "format": _FORMAT,
@@ -200,6 +202,8 @@ def write_folder(findings: Findings, folder: Path) -> Path:
         findings.grid.table.to_csv(staging / "criteria.csv", index=False)
         findings.comparison.to_csv(staging / _COMPARISON, index_label="model")
         inert(_rows(findings)).to_csv(staging / _MEMBERSHIPS)
+        if findings.holdout is not None:
+            write_holdout(findings.holdout, staging / _HOLDOUT)
         for key, post in findings.posteriors.items():
             write_draws(post, staging / draws_file(key))
         document = json.loads(json.dumps(_document(findings, staging), default=plain_value))
@@ -222,6 +226,21 @@ def _digest(document: dict[str, Any]) -> str:
     """Of all that a document says, however it is laid out."""
     said = {name: value for name, value in document.items() if name != "digest"}
     return digest_of(json.dumps(said, sort_keys=True).encode())
+
+
+def write_holdout(table: Table, path: Path) -> None:
+    """Rows that nothing was fitted to, as CSV that is read back digit for digit."""
+    inert(framed(table)).to_csv(path)
+
+
+def _read_holdout(path: Path, table: Table) -> Table:
+    import pandas as pd
+
+    # As text first: pandas' own reader may miss the last digit.
+    frame = pd.read_csv(path, index_col=0, dtype=str)
+    return Table(
+        np.ascontiguousarray(frame.to_numpy(dtype=float)), table.columns, frame.index, f"{table.name}, held out"
+    )
 
 
 def _required(path: Path) -> Path:
@@ -299,7 +318,8 @@ def _restored(folder: Path, document: dict[str, Any]) -> SavedAnalysis:
         document["provenance"]["data"],
         carried=_carried(folder, document, index),
     )
-    return SavedAnalysis(table, Grid(fits, failures, aliases), posteriors, comparison, document["provenance"])
+    holdout = _read_holdout(_required(folder / _HOLDOUT), table) if _HOLDOUT in document.get("files", ()) else None
+    return SavedAnalysis(table, Grid(fits, failures, aliases), posteriors, comparison, document["provenance"], holdout)
 
 
 def _carried(folder: Path, document: dict[str, Any], index: pd.Index) -> pd.DataFrame | None:

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 
     from ..checks.verdict import Diagnosis
     from ..clusters.consensus import Consensus
-    from ..contrast.em import Contrast
     from ..contrast.kmeans import KMeansContrast
+    from ..contrast.result import Contrast
     from ..data import Table
     from ..em import Grid
 
@@ -51,6 +51,8 @@ class Findings:
         Posterior predictive checks of the headline model.
     provenance : dict
         Versions, seeds, priors, fingerprint, the command, times.
+    holdout : Table or None
+        Rows that nothing was fitted to.
     """
 
     table: Table
@@ -67,6 +69,7 @@ class Findings:
     kmeans: KMeansContrast
     checks: pd.DataFrame
     provenance: dict[str, Any]
+    holdout: Table | None = None
 
     @property
     def posterior(self) -> xr.DataTree:

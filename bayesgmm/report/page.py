@@ -78,6 +78,7 @@ def _tables(findings: Findings) -> dict[str, Any]:
         "rows": found.row_table(findings) if several else None,
         "consensus": found.consensus_bounds(findings) if several else None,
         "parameters": judged.parameters(findings),
+        "answers": judged.answers(findings) if several else None,
         "contrast_rows": judged.contrast_rows(findings) if several else None,
         "prediction": judged.prediction(findings),
         "kmeans": judged.kmeans_centres(findings),

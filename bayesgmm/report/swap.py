@@ -28,7 +28,7 @@ __all__ = ["ANALYSIS", "FIXED", "STAGING", "check_room", "digest_of", "finish", 
 
 ANALYSIS = "analysis.json"
 # Files of every report, besides the draws.
-FIXED = (ANALYSIS, "report.html", "criteria.csv", "comparison.csv", "memberships.csv")
+FIXED = (ANALYSIS, "report.html", "criteria.csv", "comparison.csv", "memberships.csv", "holdout.csv")
 STAGING = ".writing-"
 _NEW, _REPLACED = ".new-report", ".replaced.json"
 _DRAWS = re.compile(r"posterior-\d+-\w+\.nc")

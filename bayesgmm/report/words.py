@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..clusters.openness import OPEN_BELOW, open_rows
 from ..data.intervals import CI_PROB
 from ..mixture.key import ModelKey
 from .numbers import count, probability, spelled
-from .plots.rows import OPEN_BELOW, open_rows
 
 if TYPE_CHECKING:
     from .findings import Findings

@@ -9,9 +9,10 @@ from scipy.stats import multivariate_normal
 from sklearn.mixture import GaussianMixture as TheirMixture
 
 from bayesgmm.clusters.rows import scored_rows, training_rows
-from bayesgmm.contrast.em import em_vs_posterior, log_predictive
+from bayesgmm.contrast.em import em_vs_posterior
+from bayesgmm.contrast.prediction import log_predictive
 from bayesgmm.data import InputError, Scaling
-from bayesgmm.em import GaussianMixture, fit_mixture
+from bayesgmm.em import GaussianMixture, fit_mixture, membership_intervals
 from bayesgmm.em.standard_errors import standard_errors
 from bayesgmm.mixture import Mixture, log_density, responsibilities
 from bayesgmm.sampling.posterior import Posterior
@@ -31,7 +32,7 @@ def fit(data):
 
 @pytest.fixture(scope="module")
 def post(data, fit):
-    return laplace_posterior(data, 2, fit=fit, draws=200)
+    return laplace_posterior(data, 2, fit=fit, draws=500)
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +80,16 @@ def test_memberships_equal_the_direct_formulas(contrast, post, fit, data):
     np.testing.assert_allclose(table["posterior_probability"], p[at, own], atol=1e-10)
     np.testing.assert_allclose(table["total_variation"], 0.5 * np.abs(r - p).sum(1), atol=1e-10)
     np.testing.assert_array_equal(table["flips"], own != p.argmax(1))
-    np.testing.assert_array_equal(table["em_certain_posterior_not"], (r.max(1) >= 0.95) & (lb < 0.95))
+    np.testing.assert_allclose(table["posterior_modal_probability"], p.max(1), atol=1e-10)
+    np.testing.assert_allclose(table["lb"], lb, atol=1e-10)
+    np.testing.assert_array_equal(table["em_open"], r.max(1) < 0.9)
+    np.testing.assert_array_equal(table["posterior_open"], p.max(1) < 0.9)
+    gm = GaussianMixture.from_fit(fit)
+    delta = membership_intervals(gm.standard_errors(data), data.to_numpy(), 0.89)
+    np.testing.assert_allclose(table["delta_probability"], delta.probability[at, own], atol=1e-9)
+    np.testing.assert_allclose(table["delta_lb"], delta.lb[at, own], atol=1e-9)
+    np.testing.assert_allclose(table["delta_ub"], delta.ub[at, own], atol=1e-9)
+    np.testing.assert_array_equal(table["delta_open"], delta.probability.max(1) < 0.9)
 
 
 def test_predictions_equal_the_direct_formulas(contrast, post, fit):
@@ -120,20 +130,26 @@ def test_cross_validation_scores_every_row_once(data):
 
 def test_summary_says_what_the_tables_say(contrast):
     words = contrast.summary
-    doubted = int(contrast.memberships["em_certain_posterior_not"].sum())
-    assert doubted > 0
-    assert f"taken {doubted} row" in words
+    unsure = int(contrast.added.loc["row intervals", "to em"])
+    assert unsure > 0
+    assert f"quoted for {unsure} rows a probability that is not known to within 0.05" in words
+    for name in ("em", "em_intervals", "posterior"):
+        assert f" {int(contrast.answers.loc['open rows', name])}" in words
+        assert f" {contrast.answers.loc['expected misallocations', name]:.2f}" in words
     assert "EM's standard errors" in words
     assert "holdout (30 rows)" in words
     assert repr(contrast) == words
     assert "<table" in contrast._repr_html_()
 
 
-def test_plot_shows_all_rows_and_parameters(contrast):
+def test_plot_shows_all_parameters_and_the_most_open_rows(contrast):
     left, right = contrast.plot().axes
     assert len(left.collections[-1].get_offsets()) == len(contrast.parameters)
-    shown = sum(len(c.get_offsets()) for c in right.collections if c.get_paths() and not hasattr(c, "get_segments"))
-    assert shown == 80
+    rows = contrast.memberships["posterior_modal_probability"].nsmallest(25).index
+    assert [label.get_text() for label in right.get_yticklabels()] == [f"row {label}" for label in rows]
+    np.testing.assert_allclose(
+        right.collections[-1].get_offsets()[:, 0], contrast.memberships.loc[rows, "em_probability"]
+    )
 
 
 def test_refuses_another_model(post, data):
@@ -147,6 +163,10 @@ def test_refuses_another_model(post, data):
         em_vs_posterior("em", post)
     with pytest.raises(InputError, match="folds=1 "):
         em_vs_posterior(None, post, folds=1)
+    with pytest.raises(InputError, match="open_below=1 "):
+        em_vs_posterior(None, post, open_below=1)
+    with pytest.raises(InputError, match="certain=0 "):
+        em_vs_posterior(None, post, certain=0)
 
 
 @pytest.mark.parametrize(("covariance_type", "share"), [("full", 1), ("tied", 1), ("diag", 1), ("spherical", 0.5)])

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from bayesgmm.checks.verdict import diagnose
 from bayesgmm.clusters.coclustering import coclustering
 from bayesgmm.clusters.memberships import memberships
+from bayesgmm.clusters.openness import OPEN_BELOW, open_rows
 from bayesgmm.contrast.em import em_vs_posterior
 from bayesgmm.contrast.matching import em_mixture
 from bayesgmm.data import InputError, load_dataset
@@ -23,8 +24,6 @@ from bayesgmm.report.plots import geometry
 from bayesgmm.report.plots.checks import plot_contrast, plot_criteria, plot_verdict, rank_counts
 from bayesgmm.report.plots.model import plot_marginals, plot_pairs, plot_predictive
 from bayesgmm.report.plots.rows import (
-    OPEN_BELOW,
-    open_rows,
     plot_coclustering,
     plot_memberships,
     plot_uncertain_rows,

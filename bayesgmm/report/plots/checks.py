@@ -172,18 +172,19 @@ def plot_contrast(contrast: Any, n: int = 30, *, axes: Any = None, backend: Back
     Returns
     -------
     array of Axes, or DataFrame
-        For "none": parameter, z (EM), lb, ub (of the interval) in posterior standard deviations from the posterior
-        mean, inside.
+        For "none": parameter, z (EM), em_lb, em_ub (its interval, nan without standard errors), lb, ub (of the
+        posterior's interval), all in posterior standard deviations from the posterior mean, and inside.
     """
     table = contrast.parameters
     if "parameter" not in table.columns:
         table = table.rename_axis("parameter").reset_index()
     table = table[np.isfinite(table["z"]) & (table["sd"] > 0)]
     table = table.loc[table["z"].abs().sort_values(ascending=False, kind="stable").index[:n]].sort_index()
+    ends = ("em_lb", "em_ub", "lb", "ub")
     frame = table[["parameter", "z", "inside"]].assign(
-        lb=(table["lb"] - table["mean"]) / table["sd"], ub=(table["ub"] - table["mean"]) / table["sd"]
+        **{end: (table[end] - table["mean"]) / table["sd"] for end in ends}
     )
-    frame = frame[["parameter", "z", "lb", "ub", "inside"]].reset_index(drop=True)
+    frame = frame[["parameter", "z", *ends, "inside"]].reset_index(drop=True)
     if backend == "none":
         return frame
     with figure_style():
@@ -193,9 +194,12 @@ def plot_contrast(contrast: Any, n: int = 30, *, axes: Any = None, backend: Back
         inside = frame["inside"].to_numpy(dtype=bool)
         ax.hlines(y, frame["lb"], frame["ub"], color=PALETTE[0], linewidth=2, label="posterior interval")
         ax.plot(np.zeros(len(y)), y, "|", color=PALETTE[0], markersize=6, label="posterior mean")
-        ax.plot(frame["z"][inside], y[inside], "D", color=INK, markersize=4, label="EM, inside")
+        # EM a little below, so that neither hides the other.
+        below = y + 0.24
+        ax.hlines(below, frame["em_lb"], frame["em_ub"], color=INK, linewidth=0.8, label="EM's interval")
+        ax.plot(frame["z"][inside], below[inside], "D", color=INK, markersize=4, label="EM, inside")
         if not inside.all():
-            ax.plot(frame["z"][~inside], y[~inside], "X", color=PALETTE[1], markersize=6, label="EM, outside")
+            ax.plot(frame["z"][~inside], below[~inside], "X", color=PALETTE[1], markersize=6, label="EM, outside")
         ax.axvline(0, color=MUTED, linewidth=0.6)
         ax.set_yticks(y, [plain(p, 40) for p in frame["parameter"]])
         ax.set_ylim(len(frame) - 0.4, -0.6)

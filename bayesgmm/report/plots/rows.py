@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from ...clusters.openness import by_uncertainty, open_rows
 from ...data.intervals import CI_PROB, equal_tailed
 from ...mixture import draw_responsibilities
 from ...sampling.posterior import Posterior
@@ -16,27 +17,13 @@ from .style import DENSE, GRID, INK, MUTED, PALETTE, canvas, cluster_style, figu
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["LARGEST_MAP", "OPEN_BELOW", "open_rows", "plot_coclustering", "plot_memberships", "plot_uncertain_rows"]
+__all__ = ["LARGEST_MAP", "plot_coclustering", "plot_memberships", "plot_uncertain_rows"]
 
 Array = NDArray[np.float64]
 Backend = Literal["matplotlib", "none"]
 
-# A row is open if none of its clusters has at least this posterior probability.
-OPEN_BELOW = 0.9
 _NAMED = 12
 LARGEST_MAP = 500
-
-
-def open_rows(memberships: xr.Dataset) -> NDArray[np.intp]:
-    """Positions of the rows that no cluster has with probability `OPEN_BELOW` or more, the most uncertain first."""
-    top = memberships["probability"].max("cluster").values
-    order = by_uncertainty(memberships)
-    return order[top[order] < OPEN_BELOW]
-
-
-def by_uncertainty(memberships: xr.Dataset) -> NDArray[np.intp]:
-    """Positions of all rows, by entropy of their probabilities, largest first."""
-    return np.argsort(-memberships["entropy"].values, kind="stable")
 
 
 def plot_memberships(

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from ...clusters.openness import OPEN_BELOW, by_uncertainty, open_rows
 from ...data.intervals import CI_PROB, equal_tailed
 from ...sampling.posterior import Posterior
 from ..numbers import decimals, fixed, interval, probability, probability_interval
-from ..plots.rows import OPEN_BELOW, by_uncertainty, open_rows
 from ..tables import Cell, Column, TableView, frame_table
 from ..words import interval_words
 

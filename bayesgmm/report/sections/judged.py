@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...contrast.claims import MATTERS
 from ...data.intervals import CI_PROB
 from ...sampling.posterior import Posterior
 from ..numbers import decimals, fixed, interval, p_value, probability, probability_interval, significant
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from ..findings import Findings
 
 __all__ = [
+    "answers",
     "checks",
     "contrast_rows",
     "diagnoses",
@@ -68,27 +70,62 @@ def parameters(findings: Findings) -> TableView:
     )  # fmt: skip
 
 
+_ADDED = {
+    "rows open": "Added by the posterior: rows left open",
+    "rows settled": "rows settled",
+    "rows moved": "rows in another cluster",
+    "row intervals": "rows with another interval",
+    "parameters": "parameters",
+    "prediction": "better predictions of unseen rows",
+}
+
+
+def answers(findings: Findings) -> TableView:
+    """EM's point, EM with its intervals and the posterior, side by side; and what the posterior adds to each."""
+    contrast = findings.contrast
+    rows: list[tuple[Any, ...]] = [
+        (told, *(fixed(value, places) for value in contrast.answers.loc[name]))
+        for name, told, places in (
+            ("open rows", "Open rows", 0),
+            ("expected misallocations", "Rows expected in the wrong cluster", 2),
+            ("interval width", "Mean width of a row's interval", 3),
+        )
+    ]
+    rows += [(told, *(fixed(value, 0) for value in contrast.added.loc[claim]), "") for claim, told in _ADDED.items()]
+    return TableView.of(
+        "answers-table",
+        "EM as people use it, EM with its standard errors and delta-method intervals, and the posterior. Open: no cluster "
+        f"has probability {contrast.open_below:g}, by whichever answer. In the wrong cluster: if each row goes to its most "
+        "probable one. What the posterior adds is counted where probabilities, or ends of intervals, differ by more than "
+        f"{MATTERS:g}, and parameters' ends by more than half a posterior sd.",
+        (Column.text("Quantity"), Column("EM"), Column("EM with intervals"), Column("Posterior")),
+        rows,
+    )  # fmt: skip
+
+
 def contrast_rows(findings: Findings, most: int = 20) -> TableView:
     """The rows on which EM and the posterior differ most."""
     contrast = findings.contrast
     table = contrast.memberships.sort_values("total_variation", ascending=False, kind="stable").head(most)
+    answers = {"em": "EM", "delta": "EM with intervals", "posterior": "posterior"}
     rows = [
         (
             str(label), str(int(row["em_assignment"])), probability(row["em_probability"]),
-            Cell(probability(row["posterior_probability"]), probability_interval(row['lb'], row['ub'])),
+            Cell(probability(row["delta_probability"]), probability_interval(row["delta_lb"], row["delta_ub"])),
+            Cell(probability(row["posterior_probability"]), probability_interval(row["lb"], row["ub"])),
             fixed(row["total_variation"], 3), "yes" if row["flips"] else "no",
-            "yes" if row["em_certain_posterior_not"] else "no",
+            ", ".join(name for answer, name in answers.items() if row[f"{answer}_open"]) or "none",
         )
         for label, row in table.iterrows()
     ]  # fmt: skip
     return TableView.of(
         "contrast-rows-table",
-        f"The {len(rows)} rows on which EM and the posterior differ most, by total variation of their probabilities; "
-        f"{100 * contrast.ci_prob:g}% equal-tailed intervals. EM calls a row certain from {contrast.certain:g}.",
+        f"The {len(rows)} rows on which EM and the posterior differ most, by total variation of their probabilities: the "
+        "probability of EM's cluster at its estimate, over the uncertainty of its estimate (delta method), and over the "
+        f"posterior, with {100 * contrast.ci_prob:g}% equal-tailed intervals; and whose answer leaves the row open.",
         (
-            Column.text("Row"), Column("EM's cluster"), Column("Its probability, EM"), Column("posterior"),
-            Column("Total variation"), Column.text("Changes cluster"),
-            Column.text("EM certain, posterior not"),
+            Column.text("Row"), Column("EM's cluster"), Column("EM"), Column("EM with intervals"), Column("Posterior"),
+            Column("Total variation"), Column.text("Changes cluster"), Column.text("Open by"),
         ),
         rows,
     )  # fmt: skip
