@@ -200,7 +200,11 @@ def concluded(
         memberships=memberships(post),
         consensus=consensus(post, random_seed=seed),
         contrast=em_vs_posterior(
-            grid[ModelKey.parse(headline)], post, holdout=None if holdout is None else framed(holdout)
+            grid[ModelKey.parse(headline)],
+            post,
+            holdout=None if holdout is None else framed(holdout),
+            folds="auto" if holdout is None else None,
+            random_seed=seed,
         ),
         kmeans=kmeans_contrast(post, random_seed=seed),
         checks=predictive_checks(post, random_seed=seed),
@@ -245,7 +249,7 @@ def analyze(
         As in `sample_posterior`.
     holdout : float or table, optional
         Rows to compare the predictions of EM and of the posterior on, which neither sees: a share of the rows, drawn at
-        random and fitted by nothing, or further rows.
+        random and fitted by nothing, or further rows. By default the two are cross-validated where that takes seconds.
     command : str, optional
         What made the analysis, for its provenance.
     folder : str or Path, optional

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,7 @@ from ..mixture import Mixture, responsibilities
 from ..sampling.posterior import Posterior
 from .claims import added, good_enough
 from .matching import best_labels, em_mixture
-from .prediction import case_weight, cross_validated, log_scores, prediction_table
+from .prediction import affordable_folds, case_weight, cross_validated, log_scores, prediction_table
 from .result import Contrast
 from .words import SOUND, contrast_in_words
 
@@ -37,7 +37,7 @@ def em_vs_posterior(
     *,
     ci_prob: float = CI_PROB,
     holdout: Any = None,
-    folds: int | None = None,
+    folds: int | Literal["auto"] | None = None,
     open_below: float = OPEN_BELOW,
     certain: float | None = None,
     random_seed: int = 0,
@@ -55,8 +55,9 @@ def em_vs_posterior(
         Mass of the equal-tailed intervals.
     holdout : table, optional
         Rows that neither fit has seen, to compare predictions on.
-    folds : int, optional
-        Compare predictions by cross-validation as well: both paths are fitted anew to each part of the data.
+    folds : int or "auto", optional
+        Compare predictions by cross-validation as well: both paths are fitted anew to each part of the data. "auto" is
+        5 where that takes seconds.
     open_below : float
         A row is open if no cluster has at least this probability, by whichever answer.
     certain : float, optional
@@ -79,6 +80,8 @@ def em_vs_posterior(
     check_ci_prob(open_below, "open_below" if certain is None else "certain")
     view = Posterior.read(post)
     rows = training_rows(view)
+    if folds == "auto":
+        folds = affordable_folds(view, random_seed)
     if folds is not None and not 2 <= folds <= len(rows.values):
         raise InputError(f"folds={folds!r} cannot split {len(rows.values)} rows; give a number from 2 to that")
     weight, summaries = view.row_weight, summarise_rows(rows, ci_prob, progressbar)

@@ -15,9 +15,12 @@ from ..sampling.posterior import Posterior
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["case_weight", "cross_validated", "log_predictive", "log_scores", "prediction_table"]
+__all__ = ["affordable_folds", "case_weight", "cross_validated", "log_predictive", "log_scores", "prediction_table"]
 
 Array = NDArray[np.float64]
+# Folds that a report makes by itself, the rows that it wants for them, and rows times parameters up to which they take
+# a second or two.
+_FOLDS, _FEWEST_ROWS, _AFFORDABLE = 5, 50, 10_000
 
 
 def case_weight(view: Posterior) -> Array | None:
@@ -41,6 +44,21 @@ def log_scores(em: Mixture, view: Posterior, rows: ScoredRows) -> tuple[Array, A
     return plug_in, log_predictive(rows)
 
 
+def affordable_folds(view: Posterior, seed: int) -> int | None:
+    """Five where cross-validation takes seconds and every part can be fitted; None otherwise."""
+    n, parameters = len(view.values), view.draws.structure.n_parameters(view.n_components, len(view.columns))
+    if n < _FEWEST_ROWS or n * parameters > _AFFORDABLE:
+        return None
+    part = _parts(n, _FOLDS, seed)
+    varied = all(np.ptp(view.values[part != fold], axis=0).all() for fold in range(_FOLDS))
+    return _FOLDS if varied else None
+
+
+def _parts(n_rows: int, folds: int, seed: int) -> NDArray[np.intp]:
+    """Which fold each row (N,) is in."""
+    return np.random.default_rng(seed).permutation(n_rows) % folds
+
+
 def cross_validated(view: Posterior, folds: int, seed: int) -> tuple[Array, Array]:
     """The same scores for each row, from fits to the folds that it is not in; a row of any weight is left out whole."""
     import pandas as pd
@@ -49,7 +67,7 @@ def cross_validated(view: Posterior, folds: int, seed: int) -> tuple[Array, Arra
     from ..sampling.sample import sample_posterior
 
     n, structure, k = len(view.values), view.draws.structure, view.n_components
-    part, weight = np.random.default_rng(seed).permutation(n) % folds, case_weight(view)
+    part, weight = _parts(n, folds, seed), case_weight(view)
     scores = np.empty((2, n))
     for fold in range(folds):
         held = part == fold

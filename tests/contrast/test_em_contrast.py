@@ -10,7 +10,7 @@ from sklearn.mixture import GaussianMixture as TheirMixture
 
 from bayesgmm.clusters.rows import scored_rows, training_rows
 from bayesgmm.contrast.em import em_vs_posterior
-from bayesgmm.contrast.prediction import log_predictive
+from bayesgmm.contrast.prediction import affordable_folds, log_predictive
 from bayesgmm.data import InputError, Scaling
 from bayesgmm.em import GaussianMixture, fit_mixture, membership_intervals
 from bayesgmm.em.standard_errors import standard_errors
@@ -126,6 +126,17 @@ def test_cross_validation_scores_every_row_once(data):
     assert table.loc["cross-validated", "n_rows"] == 80
     # Rows that a fit has not seen are predicted worse than those it has, by both.
     assert table.loc["cross-validated", "em"] < table.loc["in sample", "em"]
+
+
+def test_cross_validation_is_automatic_where_it_takes_seconds(data):
+    post = laplace_posterior(data, 1, draws=500)
+    table = em_vs_posterior(None, post, folds="auto").prediction
+    pd.testing.assert_frame_equal(table, em_vs_posterior(None, post, folds=5).prediction)
+    # Too few rows, too many rows, and a column that some part would see constant.
+    assert affordable_folds(Posterior.read(laplace_posterior(data[:49], 1)), 0) is None
+    assert affordable_folds(Posterior.read(laplace_posterior(two_groups(2001), 1)), 0) is None
+    lone = data.assign(up=np.eye(80)[0])
+    assert affordable_folds(Posterior.read(laplace_posterior(lone, 1, "diag")), 0) is None
 
 
 def test_summary_says_what_the_tables_say(contrast):
