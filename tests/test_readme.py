@@ -1,5 +1,6 @@
 """The README's examples run as written."""
 
+import json
 import re
 import shlex
 import subprocess
@@ -47,3 +48,28 @@ def test_the_other_command_is_this_test_suite() -> None:
 def test_links_lead_somewhere() -> None:
     for target in re.findall(r"\]\(([^)]+)\)", README):
         assert (ROOT / target).exists(), target
+
+
+def test_what_that_shows_is_what_the_notebook_shows() -> None:
+    """Every figure of the section stands in the stored outputs of the notebook that it names."""
+    section = README.split("## What that shows")[1].split("\n## ")[0]
+    cells = json.loads((ROOT / "notebooks" / "kmeans-em-posterior.ipynb").read_text(encoding="utf-8"))["cells"]
+    outputs = [o["data"] for cell in cells for o in cell.get("outputs", []) if "data" in o]
+    told = "".join("".join(o.get("text/markdown", o.get("text/plain", ""))) for o in outputs)
+    rows = re.findall(r"\| (\d+)% \| \d+% \| (\d+%) \| (\[\d+, \d+\]) \| (\d+% \[\d+, \d+\]) \|", section)
+    assert [row[0] for row in rows] == ["90", "50", "20"]
+    for _, em, interval, posterior in rows:
+        assert f"{em} {interval}" in told
+        assert posterior in told
+    forced, seen, with_intervals = re.search(
+        r"forces (\d+) .*? sees (\d+) open ones, with its intervals (\d+)", section, re.S
+    ).groups()
+    assert f"{forced} of 150 flowers" in told
+    table = next(o for o in outputs if "flowers given a probability" in "".join(o.get("text/html", "")))
+    numbers = [float(v) for v in re.findall(r"<td>([\d.]+)</td>", "".join(table["text/html"]))]
+    # k-means has no expectation: rows of two, three, three and three numbers.
+    em, delta, posterior = numbers[2:5], numbers[5:8], numbers[8:11]
+    assert [em[1], delta[1], posterior[1]] == [float(seen), float(with_intervals), float(forced)]
+    expected = re.search(r"expects ([\d.]+) and ([\d.]+) flowers .*? expects ([\d.]+)\.", section, re.S).groups()
+    assert [f"{v[2]:.1f}" for v in (em, delta, posterior)] == list(expected)
+    assert re.search(r"row 243: (0\.\d+ \[[^]]+\])", section).group(1) in told
