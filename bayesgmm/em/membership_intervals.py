@@ -13,6 +13,7 @@ first order and do not depend on the coordinates of the parameters.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -144,12 +145,14 @@ def logistic_normal_mean(location: Array, sd: Array) -> Array:
 
     result = np.full(np.shape(location), np.nan)
     narrow, wide = sd < 2, sd >= 2
-    grid = np.linspace(-8.5, 8.5, 101)
-    density = np.exp(-0.5 * grid**2)
-    drawn = location[narrow][..., None] + np.multiply.outer(sd[narrow], grid)
-    result[narrow] = expit(drawn) @ (density / density.sum())
-    grid = np.linspace(-40.0, 40.0, 201)
-    density = expit(grid) * expit(-grid)
-    standing = np.subtract.outer(location[wide], grid) / sd[wide][..., None]
-    result[wide] = ndtr(standing) @ (density / density.sum())
+    grid, m, s = np.linspace(-8.5, 8.5, 101), location[narrow], sd[narrow]
+    result[narrow] = _average(lambda x: expit(m + s * x), grid, np.exp(-0.5 * grid**2))
+    lines, centre, spread = np.linspace(-40.0, 40.0, 201), location[wide], sd[wide]
+    result[wide] = _average(lambda x: ndtr((centre - x) / spread), lines, expit(lines) * expit(-lines))
     return result
+
+
+def _average(function: Callable[[float], Array], grid: Array, density: Array) -> Array:
+    """Mean of an array-valued function over a density on a grid, node by node: nodes times rows may not fit in memory."""
+    terms = (weight * function(x) for x, weight in zip(grid, density / density.sum(), strict=True))
+    return sum(terms, np.zeros(()))
