@@ -20,6 +20,7 @@ from .clusters.memberships import memberships
 from .contrast.em import em_vs_posterior
 from .contrast.kmeans import kmeans_contrast
 from .data import InputError, Table, as_table
+from .data.arguments import check_counts, checked, checked_with
 from .data.holdout import framed, set_aside
 from .data.writing import write_text
 from .em import Grid, fit_grid
@@ -213,6 +214,7 @@ def concluded(
     )
 
 
+@checked_with(n_components=check_counts)
 def analyze(
     data: Any,
     n_components: Iterable[int] = range(1, 7),
@@ -310,6 +312,7 @@ def analyze(
     return concluded(table, grid, posteriors, comparison, diagnoses, why, provenance, random_seed, held)
 
 
+@checked
 def load_analysis(folder: str | Path) -> Analysis:
     """Read back what `Analysis.save` wrote. What follows from the draws is computed again from them.
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..data import InputError
+from ..data.arguments import checked
 from ..data.intervals import check_ci_prob, equal_tailed
 from ..sampling.posterior import Posterior
 from ..sampling.predictive import replicates
@@ -76,6 +77,7 @@ def _density_distance(shares: Array, expected: Array) -> Array:
     return ((shares - expected) ** 2 / np.maximum(expected, 1e-12)).sum(-1)
 
 
+@checked
 def predictive_checks(
     post: xr.DataTree,
     *,

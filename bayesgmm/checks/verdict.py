@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..data import InputError
+from ..data.arguments import checked
 from ..mixture import draw_responsibilities
 from ..sampling.posterior import Posterior
 
@@ -192,6 +193,7 @@ def _summary(chains: dict[str, Array]) -> pd.DataFrame:
     return table
 
 
+@checked
 def diagnose(post: xr.DataTree) -> Diagnosis:
     """Judge a sampled posterior.
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..data import InputError
+from ..data.arguments import checked
 from ..mixture import Mixture, draw_responsibilities
 from ..sampling.posterior import Posterior
 from .rows import obs_index, training_rows
@@ -47,6 +48,7 @@ def pair_probabilities(draws: Mixture, values: Array) -> Array:
     return total
 
 
+@checked
 def coclustering(
     post: xr.DataTree, rows: Sequence[Any] | None = None, *, max_rows: int = MAX_ROWS, random_seed: int = 0
 ) -> xr.DataArray:

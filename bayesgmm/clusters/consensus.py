@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..data import InputError
+from ..data.arguments import checked
 from ..data.intervals import CI_PROB, check_ci_prob
 from ..mixture import Mixture, draw_responsibilities, responsibilities
 from ..progress import progress_display
@@ -122,6 +123,7 @@ def draw_partitions(draws: Mixture, values: Array, rng: np.random.Generator) -> 
     return labels
 
 
+@checked
 def consensus(
     post: xr.DataTree,
     loss: str = "VI",

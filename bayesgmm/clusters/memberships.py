@@ -9,6 +9,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from ..data.arguments import checked
 from ..data.intervals import CI_PROB, check_ci_prob, tails
 from ..mixture import draw_responsibilities, run_parallel, single_threaded_blas
 from ..progress import progress_display
@@ -123,6 +124,7 @@ def summarise_rows(
     return out
 
 
+@checked
 def memberships(
     post: xr.DataTree, new_data: Any = None, *, ci_prob: float = CI_PROB, progressbar: bool = False
 ) -> xr.Dataset:
@@ -187,6 +189,7 @@ def memberships(
     return xr.Dataset(variables, {"obs_id": rows.obs_id, "cluster": np.arange(rows.n_components)}, attrs)
 
 
+@checked
 def memberships_table(ds: xr.Dataset) -> pd.DataFrame:
     """The memberships as a table with one row per observation.
 

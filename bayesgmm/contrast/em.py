@@ -11,6 +11,7 @@ from ..clusters.memberships import summarise_rows
 from ..clusters.openness import OPEN_BELOW, is_open
 from ..clusters.rows import nowhere_empty, obs_index, scored_rows, training_rows
 from ..data import InputError
+from ..data.arguments import checked
 from ..data.intervals import CI_PROB, check_ci_prob, equal_tailed, tails
 from ..em.membership_intervals import MembershipIntervals, membership_intervals
 from ..em.standard_errors import StandardErrors, standard_errors
@@ -31,6 +32,7 @@ __all__ = ["em_vs_posterior"]
 Array = NDArray[np.float64]
 
 
+@checked
 def em_vs_posterior(
     gm: Any,
     post: xr.DataTree,

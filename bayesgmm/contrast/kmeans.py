@@ -12,6 +12,7 @@ from ..clusters.memberships import summarise_rows
 from ..clusters.openness import OPEN_BELOW, is_open
 from ..clusters.rows import obs_index, training_rows
 from ..data import InputError, Scaling, as_table
+from ..data.arguments import checked_with
 from ..data.intervals import CI_PROB, check_ci_prob
 from ..em import fit_mixture
 from ..mixture import responsibilities
@@ -105,6 +106,7 @@ class _Soft:
     whose: str
 
 
+@checked_with(post=lambda name, value: value)  # or data
 def kmeans_contrast(
     post: xr.DataTree | Any,
     n_components: int | None = None,

@@ -22,7 +22,10 @@ def checked_weight(sample_weight: Any, n_rows: int) -> NDArray[np.float64] | Non
     """
     if sample_weight is None:
         return None
-    weight = unmasked(sample_weight)
+    try:
+        weight = unmasked(sample_weight)
+    except (TypeError, ValueError):
+        raise InputError("sample_weight holds no numbers; give one weight for each row") from None
     if weight.ndim == 0:
         weight = np.full(n_rows, float(weight))
     if weight.shape != (n_rows,):

@@ -204,12 +204,15 @@ def rows_to_score(data: Any, columns: tuple[str, ...]) -> tuple[np.ndarray, pd.I
     names = unique_names(frame)
     frame = frame.set_axis(names, axis="columns")
     present = [name for name in columns if name in names]
-    if len(present) == len(columns):
+    # The columns of an array have no names of their own: they are found by their order, and there have to be as many.
+    unnamed = isinstance(data, np.ndarray | list | tuple) and len(names) != len(columns)
+    if len(present) == len(columns) and not unnamed:
         frame = frame[list(columns)]
-    elif present or len(names) != len(columns):
-        lacking = next(name for name in columns if name not in names)
+    elif present or unnamed or len(names) != len(columns):
+        lacking = next((name for name in columns if name not in names), None)
+        which = "" if lacking is None else f" and none is named {lacking!r}"
         raise InputError(
-            f"new_data has {len(names)} columns and none is named {lacking!r}; give the columns "
+            f"new_data has {len(names)} columns{which}; give the columns "
             f"{', '.join(columns)} that the posterior was sampled from"
         )
     else:

@@ -13,6 +13,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ..data import InputError, Scaling
+from ..data.arguments import check_arguments
 from ..data.checks import checked_weight
 from ..data.frames import as_pandas, check_finite
 from ..mixture import Mixture, log_density, responsibilities, single_threaded_blas, structure_named
@@ -26,6 +27,9 @@ from .standard_errors import StandardErrors, standard_errors
 __all__ = ["GaussianMixture"]
 
 Array = NDArray[np.float64]
+
+# Parameters whose names mean what they mean everywhere; the others are checked where they are used.
+_CHECKED = ("n_components", "covariance_type", "tol", "reg_covar", "warm_start")
 
 
 class GaussianMixture(DensityMixin, BaseEstimator):
@@ -125,6 +129,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         InputError
             A ValueError that names the column, row or argument, and the remedy.
         """
+        check_arguments({name: value for name, value in self.get_params(deep=False).items() if name in _CHECKED})
         values = self._values(X, reset=True)
         names = getattr(self, "feature_names_in_", [f"x{j}" for j in range(values.shape[1])])
         weight = checked_weight(sample_weight, len(values))

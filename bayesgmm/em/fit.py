@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..data import InputError
+from ..data.arguments import checked
 from ..data.checks import check_components
 from ..mixture import Mixture, Structure, single_threaded_blas
 from .criteria import aic, bic, classification_terms, icl
@@ -26,6 +27,7 @@ Array = NDArray[np.float64]
 _MOST_OPTIMA = 12
 
 
+@checked
 def fit_mixture(
     data: Any,
     n_components: int,

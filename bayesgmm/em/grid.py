@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from ..data import InputError
+from ..data.arguments import check_counts, checked_with
 from ..mixture import COVARIANCE_TYPES, Mixture, Structure, model_names, single_threaded_blas, structure_named
 from .cells import Cell, Grid, rewritten
 from .fit import fit_prepared, standardised_start
@@ -36,6 +37,7 @@ _ROUNDS = 4
 _MERGES = 10
 
 
+@checked_with(n_components=check_counts)
 def fit_grid(
     data: Any,
     n_components: Iterable[int] = range(1, 10),

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..data import InputError
+from ..data.arguments import checked
 from ..mixture import COVARIANCE_TYPES, Design, Mixture, Structure, run_parallel, single_threaded_blas
 from ..progress import progress_display
 from .fit import fit_prepared
@@ -78,6 +79,7 @@ class LikelihoodRatioTest:
         return f"<pre>{self!r}</pre>"
 
 
+@checked
 def likelihood_ratio_test(
     data: Any,
     n_components: int,

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..data import InputError
+from ..data.arguments import checked
 from ..data.intervals import CI_PROB, check_ci_prob
 from ..mixture import Mixture
 from .standard_errors import Layout, StandardErrors, component_scores, whitened
@@ -56,6 +57,7 @@ class MembershipIntervals:
     ci_prob: float
 
 
+@checked
 def membership_intervals(errors: StandardErrors, values: ArrayLike, ci_prob: float = CI_PROB) -> MembershipIntervals:
     """Delta-method intervals of EM's membership probabilities.
 

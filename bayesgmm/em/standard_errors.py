@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..data import InputError, Scaling
+from ..data.arguments import checked
 from ..mixture import Design, Mixture, responsibilities, run_parallel, single_threaded_blas
 from ..mixture.estep import whitening
 from .algorithm.iterate import run_em
@@ -110,6 +111,7 @@ def _distinct_parameters(
     return found
 
 
+@checked
 def standard_errors(
     mixture: Mixture,
     values: Array,

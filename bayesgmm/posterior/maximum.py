@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..data import InputError
+from ..data.arguments import checked
 from ..em import EMFit, fit_mixture
 from ..mixture import Mixture, Structure, log_density, single_threaded_blas
 from .modes import Mode, find_mode, starting_mixtures
@@ -54,6 +55,7 @@ class MAPFit:
     outcome: str
 
 
+@checked
 def find_map(
     data: Any,
     n_components: int,

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..data import Scaling, Table
+from ..data.arguments import checked
 from ..mixture import Structure
 from ..mixture.correlation import pairs_of
 from ..mixture.structure import Layout
@@ -35,6 +36,7 @@ __all__ = ["build_model", "from_value_variables", "to_value_variables"]
 Array = NDArray[np.float64]
 
 
+@checked
 def build_model(
     data: Any,
     n_components: int,

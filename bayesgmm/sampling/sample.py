@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import ArrayLike
 
+from ..data.arguments import checked
 from ..em import EMFit
 from ..mixture import Structure
 from ..posterior.priors import Priors
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["sample_posterior"]
 
 
+@checked
 def sample_posterior(
     data: Any,
     n_components: int = 1,

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ..checks.verdict import Diagnosis, diagnose
 from ..data import InputError
+from ..data.arguments import checked
 from ..em.criteria import aic, bic, classification_terms, icl
 from ..em.same_data import check_same_data
 from ..mixture import log_density
@@ -54,6 +55,7 @@ class _Model:
     modes: Modes | None
 
 
+@checked
 def compare(
     posts: Mapping[str, xr.DataTree],
     *,

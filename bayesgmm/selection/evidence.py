@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from scipy.special import expit, logsumexp
 
 from ..data import InputError
+from ..data.arguments import checked
 from ..mixture import Mixture, log_density
 from ..posterior.target import Target
 from ..sampling.posterior import Posterior
@@ -72,6 +73,7 @@ class LogEvidence:
         )
 
 
+@checked
 def log_evidence(
     post: xr.DataTree,
     *,

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..data import InputError
+from ..data.arguments import checked
 from ..mixture import Structure, run_parallel, single_threaded_blas
 from ..posterior.priors import InverseGammaScale, Priors, ScalePrior
 from ..posterior.target import Target
@@ -78,6 +79,7 @@ class FilledComponents:
         )
 
 
+@checked
 def filled_components(
     data: Any,
     covariance_type: str | Structure = "full",

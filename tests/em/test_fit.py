@@ -159,7 +159,7 @@ def test_collinear_columns_are_named() -> None:
     ("arguments", "message"),
     [
         ({"n_components": 5}, "n_components=5 is more than the 4 rows"),
-        ({"n_components": 0}, "n_components=0 is not a positive whole number"),
+        ({"n_components": 0}, "n_components=0: give a whole number, at least 1"),
         ({"n_components": 1, "max_iter": 0}, "max_iter=0"),
         ({"n_components": 1, "n_starts": 0}, "n_starts=0"),
         ({"n_components": 1, "ridge": -1.0}, "ridge=-1.0"),

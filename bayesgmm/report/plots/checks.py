@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from ...data.arguments import checked
 from ...sampling.posterior import Posterior
 from .style import INK, MUTED, PALETTE, canvas, cluster_style, figure_style, plain
 
@@ -27,6 +28,7 @@ _BINS = 20
 _CLOSE = 10.0
 
 
+@checked
 def plot_criteria(
     grid: Grid, comparison: pd.DataFrame | None = None, *, axes: Any = None, backend: Backend = "matplotlib"
 ) -> Any:
@@ -157,6 +159,7 @@ def _criteria_data(grid: Grid, comparison: pd.DataFrame | None) -> pd.DataFrame:
     return frame.reset_index(drop=True)
 
 
+@checked
 def plot_contrast(contrast: Any, n: int = 30, *, axes: Any = None, backend: Backend = "matplotlib") -> Any:
     """Forest of EM against the posterior: intervals and EM's estimates in posterior standard deviations.
 
@@ -208,6 +211,7 @@ def plot_contrast(contrast: Any, n: int = 30, *, axes: Any = None, backend: Back
     return drawn
 
 
+@checked
 def plot_verdict(
     post: xr.DataTree, diagnosis: Any = None, n: int = 6, *, axes: Any = None, backend: Backend = "matplotlib"
 ) -> Any:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...contrast.matching import em_mixture
+from ...data.arguments import checked
 from ...data.intervals import equal_tailed
 from ...mixture import Mixture
 from ...sampling.posterior import Posterior
@@ -27,6 +28,7 @@ _FAN = 120
 _GRID = 121
 
 
+@checked
 def plot_pairs(
     post: xr.DataTree,
     gm: Any = None,
@@ -188,6 +190,7 @@ def _span(values: Array, n: int = _GRID) -> Array:
     return np.linspace(low - pad, high + pad, n)
 
 
+@checked
 def plot_predictive(
     post: xr.DataTree,
     gm: Any = None,
@@ -264,6 +267,7 @@ def _rug(ax: Any, values: Array) -> None:
     ax.plot(x, y, color=INK, linewidth=0.5, alpha=0.6, transform=ax.get_xaxis_transform(), rasterized=len(at) > DENSE)
 
 
+@checked
 def plot_marginals(
     post: xr.DataTree,
     gm: Any = None,

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...clusters.openness import by_uncertainty, open_rows
+from ...data.arguments import checked
 from ...data.intervals import CI_PROB, equal_tailed
 from ...mixture import draw_responsibilities
 from ...sampling.posterior import Posterior
@@ -26,6 +27,7 @@ _NAMED = 12
 LARGEST_MAP = 500
 
 
+@checked
 def plot_memberships(
     memberships: xr.Dataset, post: xr.DataTree, *, axes: Any = None, backend: Backend = "matplotlib"
 ) -> Any:
@@ -130,6 +132,7 @@ def _name_points(ax: Any, ringed: Any) -> None:
             ax.annotate(label, (row["x"], row["y"]), xytext=(4, 4), textcoords="offset points", fontsize=7.5, color=INK)
 
 
+@checked
 def plot_uncertain_rows(
     memberships: xr.Dataset, n: int = 20, *, axes: Any = None, backend: Backend = "matplotlib"
 ) -> Any:
@@ -199,6 +202,7 @@ def _cluster_legend(ax: Any, which: list[int], clusters: list[Any]) -> None:
     ax.legend(handles=handles, loc="upper left", bbox_to_anchor=(1.01, 1), borderaxespad=0)
 
 
+@checked
 def plot_coclustering(
     coclustering: xr.DataArray, consensus: Any = None, *, axes: Any = None, backend: Backend = "matplotlib"
 ) -> Any:
