@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import platform
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from .checks.predictive_checks import predictive_checks
-from .checks.until import sampled_until_settled
 from .checks.verdict import diagnose
 from .clusters.consensus import consensus
 from .clusters.memberships import memberships
@@ -30,9 +27,12 @@ from .posterior import Priors
 from .posterior.target import Target
 from .report.files import draw_store, prepare_folder, read_folder, write_folder
 from .report.findings import Findings
+from .report.provenance import provenance_of
 from .sampling.memory import refuse_beyond_memory
 from .sampling.settings import Settings
-from .selection.compare import compare
+from .sampling.store import DrawStore
+from .selection.further import best_model
+from .selection.search import Search
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,7 +48,9 @@ _BIC_MARGIN = 10.0
 # Probability or ELPD difference (in standard errors) within which another model remains a rival.
 _RIVAL_PROBABILITY = 0.05
 _RIVAL_ERRORS = 2.0
-_LIBRARIES = ("bayesgmm", "numpy", "scipy", "numba", "nutpie", "arviz", "xarray", "scikit-learn", "pymc")
+# Components looked at by default, how far that goes on, and how many models are sampled because they might matter.
+_FIRST_COUNTS, _LAST_COUNT = range(1, 7), 10
+_MOST_MORE = 6
 
 
 @dataclass(frozen=True)
@@ -133,46 +135,28 @@ def _best_elsewhere(grid: Grid, k: int, name: str) -> str:
 def choose_headline(comparison: pd.DataFrame, diagnoses: dict[str, Diagnosis]) -> tuple[str, tuple[str, ...], str]:
     """The model that the comparison supports, its rivals, and the reason in words.
 
-    The question is which model the data support, so the posterior probability decides, among models whose sampling can
-    be trusted. A rival has more than 5% probability, or an ELPD within two standard errors of the best.
+    The question is how many components the data support, so p(K | y) decides, and then p(structure | K, y), among models whose
+    sampling can be trusted. A rival has more than 5% probability, or an ELPD within two standard errors of the best.
     """
     sound = [key for key in comparison.index if diagnoses[key].ok]
     pool = comparison.loc[sound] if sound else comparison
-    by_probability = pool["p_k"].notna().any()
-    headline = str(pool["p_k"].idxmax() if by_probability else pool["elpd"].idxmax())
+    probable = best_model(pool)
+    headline = str(pool["elpd"].idxmax()) if probable is None else probable
     others = comparison.drop(index=headline)
-    close = others["elpd_diff"].abs() < _RIVAL_ERRORS * others["elpd_diff_se"]
-    likely = others["p_k"].fillna(0.0) > _RIVAL_PROBABILITY
+    # Not below: the best differs from itself by nothing, without error.
+    close = others["elpd_diff"].abs() <= _RIVAL_ERRORS * others["elpd_diff_se"]
+    likely = others["p_model"].fillna(0.0) > _RIVAL_PROBABILITY
     rivals = tuple(str(k) for k in others.index[(close | likely).to_numpy()])
     if not sound:
         return headline, rivals, "no sampled model has a verdict that can be trusted; the best of them is shown"
-    if by_probability:
-        p = float(comparison.loc[headline, "p_k"])
-        why = f"{headline} has the largest posterior probability among the sampled models, {p:.2f}"
+    if probable is not None:
+        k, name = ModelKey.parse(headline)
+        p, own = comparison.loc[headline, ["p_k", "p_structure"]]
+        why = f"K={k} has the largest posterior probability of the numbers compared, {p:.2f}"
+        why += f", and with {k} the structure {name!r}, {own:.2f}"
     else:
         why = f"{headline} has the best estimated out-of-sample log density among the sampled models"
     return headline, rivals, why
-
-
-def provenance_of(table: Table, settings: dict[str, Any], priors: Priors, seconds: float) -> dict[str, Any]:
-    """Versions, settings, priors and the data's fingerprint."""
-    versions = {}
-    for library in _LIBRARIES:
-        try:
-            versions[library] = version(library)
-        except PackageNotFoundError:  # pragma: no cover
-            continue
-    return {
-        "data": table.name,
-        "rows": table.n_obs,
-        "columns": list(table.columns),
-        "fingerprint": table.fingerprint,
-        "settings": settings,
-        "priors": priors.describe(),
-        "versions": versions,
-        "python": platform.python_version(),
-        "seconds": round(seconds, 1),
-    }
 
 
 def concluded(
@@ -217,7 +201,7 @@ def concluded(
 @checked_with(n_components=check_counts)
 def analyze(
     data: Any,
-    n_components: Iterable[int] = range(1, 7),
+    n_components: Iterable[int] | None = None,
     covariance_types: Sequence[str] = COVARIANCE_TYPES,
     *,
     columns: Sequence[str] | None = None,
@@ -240,13 +224,15 @@ def analyze(
     ----------
     data : table or array (N, D)
         Anything that `data.as_table` reads.
-    n_components : iterable of int
+    n_components : iterable of int, optional
+        By default 1 to 6, and further, up to 10, for as long as the largest is the most probable.
     covariance_types : sequence of str
     columns : sequence of str, optional
         Columns to use; all by default.
     posterior : {"bic", "all"} or list of (K, covariance type)
-        Which cells are sampled. By default every K for the structure that BIC prefers, and the best cell of every
-        other structure whose BIC is within 10 of the best.
+        Which cells are sampled. By default every K for the structure that BIC prefers, the best cell of every other structure
+        whose BIC is within 10 of the best, and up to six more, so that by their Laplace approximations those left out hold
+        less than 1% of the posterior probability.
     priors, draws, chains, cores, random_seed, progressbar
         As in `sample_posterior`.
     holdout : float or table, optional
@@ -255,7 +241,8 @@ def analyze(
     command : str, optional
         What made the analysis, for its provenance.
     folder : str or Path, optional
-        Each sampled model is kept here, in ``.sampled/``, as soon as it is done. A later call with the same data, model,
+        Each sampled model, and what the comparison computes of it, is kept here, in ``.sampled/``, as soon as it is done. A
+        later call with the same data, model,
         priors, starts, seed, settings and versions takes it from there, or from an analysis saved in ``folder``, instead
         of sampling it again; ``provenance["reused"]`` names those. `Analysis.save` into ``folder`` finishes the matter.
     fresh : bool
@@ -278,8 +265,9 @@ def analyze(
     table = as_table(data, columns=columns, missing=missing)
     table, held = set_aside(table, holdout, random_seed)
     priors = Priors() if priors is None else priors
-    ks = sorted({int(k) for k in n_components})
+    ks = list(_FIRST_COUNTS) if n_components is None else sorted({int(k) for k in n_components})
     names = list(dict.fromkeys(covariance_types))
+    ks = [k for k in ks if k <= table.n_obs] if n_components is None else ks
     # Every request is checked before the first fit.
     targets = {(k, name): Target.of(table, k, name, priors) for k in ks for name in names}
     if not targets:
@@ -287,12 +275,15 @@ def analyze(
     how = Settings(draws=draws, chains=chains, cores=cores, random_seed=random_seed, progressbar=progressbar)
     smallest = min(targets.values(), key=lambda p: p.structure.n_parameters(p.n_components, table.n_features))
     refuse_beyond_memory(targets.values() if posterior == "all" else [smallest], how)
-    store = None if folder is None else draw_store(prepare_folder(Path(folder)), fresh)
+    store = DrawStore() if folder is None else draw_store(prepare_folder(Path(folder)), fresh)
     grid = fit_grid(table, ks, names, random_state=random_seed, progressbar=progressbar)
     cells, why = chosen_cells(grid, posterior)
-    wanted = [targets[cell] for cell in cells]
-    posteriors, diagnoses, reused = sampled_until_settled(wanted, grid, how, store)
-    comparison = compare(posteriors, grid=grid, progressbar=progressbar, random_seed=random_seed)
+    search = Search(table, priors, grid, how, store)
+    search.sample(cells)
+    if n_components is None:
+        search.look_further(_LAST_COUNT)
+    if posterior == "bic":
+        search.look_closer(_MOST_MORE)
     settings = {
         "n_components": ks,
         "covariance_types": names,
@@ -308,8 +299,11 @@ def analyze(
         provenance["read"] = {
             "rows": table.account.rows_read, "decided": list(table.account.sentences), "missing": missing
         }  # fmt: skip
-    provenance |= {"sampled_because": why, "reused": list(reused)}
-    return concluded(table, grid, posteriors, comparison, diagnoses, why, provenance, random_seed, held)
+    why = "; ".join([why, *search.said])
+    provenance |= {"sampled_because": why, "reused": search.reused}
+    return concluded(
+        table, search.grid, search.posteriors, search.comparison, search.diagnoses, why, provenance, random_seed, held
+    )
 
 
 @checked

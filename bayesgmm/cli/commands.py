@@ -165,8 +165,10 @@ def _as_payload(analysis: Analysis, output: Path) -> dict[str, Any]:
 
 def _show_analysis(analysis: Analysis, output: Path) -> None:
     show = analysis.comparison.reset_index(names="model")
-    wanted = ["model", "bic", "elpd", "elpd_diff", "elpd_diff_se", "p_k", "verdict"]
-    show_table(show[wanted], "Sampled models, best expected log density first; p: posterior probability")
+    wanted = ["model", "bic", "elpd", "elpd_diff", "elpd_diff_se", "p_k", "p_structure", "verdict"]
+    show_table(
+        show[wanted], "Sampled models, best expected log density first; p(K), p(cov | K): posterior probabilities"
+    )
     print(f"headline: {analysis.headline} ({analysis.diagnosis.verdict})\n{analysis.contrast.summary}")
     if reused := analysis.provenance["reused"]:
         print(f"reused from an earlier run (--fresh samples anew): {', '.join(reused)}")
@@ -292,7 +294,18 @@ def compare_command(
     if as_json:
         emit_json(together.to_dict("records"))
         return
-    wanted = ["analysis", "model", "bic", "elpd", "elpd_diff", "elpd_diff_se", "weight", "p_k", "verdict"]
+    wanted = [
+        "analysis",
+        "model",
+        "bic",
+        "elpd",
+        "elpd_diff",
+        "elpd_diff_se",
+        "weight",
+        "p_k",
+        "p_structure",
+        "verdict",
+    ]
     show_table(together[wanted], "Sampled models")
 
 

@@ -20,7 +20,8 @@ _SHORT = {
     "n_obs": "rows",
     "elpd_diff": "diff",
     "elpd_diff_se": "se diff",
-    "p_k": "p",
+    "p_k": "p(K)",
+    "p_structure": "p(cov | K)",
 }
 
 

@@ -30,7 +30,7 @@ from .prepare import Prepared, prepare
 from .result import EMFit, Optimum
 from .search.moves import closest_merges, doubled, splits
 
-__all__ = ["Grid", "fit_grid"]
+__all__ = ["Grid", "extended", "fit_grid"]
 
 _SOUND = ("converged", "not converged", "saddle")
 _ROUNDS = 4
@@ -82,16 +82,57 @@ def fit_grid(
     """
     counts, structures = _axes(n_components, covariance_types)
     options = {"n_starts": n_starts, "tol": tol, "max_iter": max_iter, "ridge": ridge}
-    prepared = {structure.name: prepare(data, structure, sample_weight, missing) for structure in structures}
+    how = _How(sample_weight, missing, options, random_state, n_jobs, progressbar)
+    return _filled(Grid({}, {}), data, counts, structures, how)
+
+
+def extended(
+    grid: Grid,
+    data: Any,
+    n_components: Iterable[int],
+    *,
+    sample_weight: Any = None,
+    missing: str = "error",
+    random_state: int | None = 0,
+    n_jobs: int | None = None,
+    progressbar: bool = True,
+) -> Grid:
+    """A grid of the same structures at further component counts; the fits that it has stay as they are.
+
+    The new cells start from theirs, too, so that none falls behind a cell that it contains. Parameters as in `fit_grid`.
+    """
+    names = {name for _, name in (*grid.fits, *grid.failures, *grid.aliases)}
+    options = {"n_starts": "auto", "tol": 1e-9, "max_iter": 10_000, "ridge": 0.0}
+    counts, structures = _axes(n_components, sorted(names, key=COVARIANCE_TYPES.index))
+    how = _How(sample_weight, missing, options, random_state, n_jobs, progressbar)
+    return _filled(grid, data, counts, structures, how)
+
+
+@dataclass(frozen=True)
+class _How:
+    """How cells are fitted."""
+
+    sample_weight: Any
+    missing: str
+    options: dict[str, Any]
+    random_state: int | None
+    n_jobs: int | None
+    progressbar: bool
+
+
+def _filled(grid: Grid, data: Any, counts: list[int], structures: list[Structure], how: _How) -> Grid:
+    """A grid with the cells of more counts fitted."""
+    prepared = {structure.name: prepare(data, structure, how.sample_weight, how.missing) for structure in structures}
     n_features = next(iter(prepared.values())).design.n_features
-    seed = int(np.random.default_rng(random_state).integers(2**31))
+    seed = int(np.random.default_rng(how.random_state).integers(2**31))
     own = _own_cells(counts, structures, n_features)
     cells = [cell for cell, name in own.items() if cell == name]
-    work = _Work(prepared, options, seed, own)
-    with single_threaded_blas(), _progress(progressbar, 3 * len(cells)) as advance:
-        fits, failures = work.independent(cells, _workers(n_jobs), advance)
-        fits = work.improved(fits, advance)
-    return Grid(dict(sorted(fits.items())), failures, {cell: name for cell, name in own.items() if cell != name})
+    aliases = grid.aliases | {cell: name for cell, name in own.items() if cell != name}
+    work = _Work(prepared, how.options, seed, {cell: cell for cell in (*grid.fits, *cells)} | aliases)
+    with single_threaded_blas(), _progress(how.progressbar, 3 * len(cells)) as advance:
+        fits, failures = work.independent(cells, _workers(how.n_jobs), advance)
+        fits = work.improved(grid.fits | fits, list(fits), advance)
+    return Grid(dict(sorted(fits.items())), grid.failures | failures, aliases)
 
 
 def _own_cells(counts: list[int], structures: list[Structure], n_features: int) -> dict[Cell, Cell]:
@@ -164,10 +205,10 @@ class _Work:
                 advance()
         return fits, failures
 
-    def improved(self, fits: dict[Cell, EMFit], advance: Callable[[], None]) -> dict[Cell, EMFit]:
-        """Every cell helped by its neighbours, until none falls behind a cell that it contains."""
+    def improved(self, fits: dict[Cell, EMFit], cells: list[Cell], advance: Callable[[], None]) -> dict[Cell, EMFit]:
+        """Cells helped by their neighbours, until none falls behind a cell that it contains."""
         fits = dict(fits)
-        order = sorted(fits, key=lambda cell: (cell[0], len(structure_named(cell[1]).contains)))
+        order = sorted(cells, key=lambda cell: (cell[0], len(structure_named(cell[1]).contains)))
         for cell in order:
             self._refine(fits, cell, self._from_below(fits, cell), 1)
             advance()

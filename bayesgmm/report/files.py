@@ -27,6 +27,7 @@ from ..data.writing import disk_trouble, inert
 from ..em import Grid
 from ..em.plain import fit_from_plain, fit_to_plain, plain_value
 from ..sampling.store import DrawStore, draws_file, is_kept, read_draws, write_draws
+from ..selection.assessment import is_assessment
 from .findings import Findings
 from .swap import ANALYSIS, STAGING, check_room, digest_of, finish, staged
 
@@ -154,7 +155,7 @@ def _forget_sampled(folder: Path) -> None:
     if not sampled.is_dir():
         return
     for path in sampled.iterdir():
-        if is_kept(path):
+        if is_kept(path) or is_assessment(path):
             path.unlink(missing_ok=True)
     with suppress(OSError):  # a file of somebody else
         sampled.rmdir()

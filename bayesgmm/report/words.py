@@ -9,16 +9,14 @@ import numpy as np
 
 from ..clusters.openness import OPEN_BELOW, open_rows
 from ..data.intervals import CI_PROB
-from ..mixture.key import ModelKey
-from .numbers import count, probability, spelled
+from .certainty import headline, how_sure, model_words, untrusted_leader
+from .numbers import count, spelled
 
 if TYPE_CHECKING:
     from .findings import Findings
 
 __all__ = ["Answer", "answer", "interval_words", "model_words"]
 
-_SURE = 0.95
-_LIKELY = 0.8
 _NAMED = 12
 _UNSOUND = ("This cannot be said from the sample as it is.",)
 
@@ -53,11 +51,6 @@ class Answer:
     next_steps: tuple[str, ...]
 
 
-def model_words(n_components: int, covariance_type: str) -> str:
-    """A model's name: "two components with full covariance"."""
-    return f"{count(n_components, 'component')} with {covariance_type} covariance"
-
-
 def interval_words(attrs: Any) -> str:
     """Mass and kind of the intervals that a result carries: "89% equal-tailed intervals"."""
     return f"{100 * float(attrs.get('ci_prob', CI_PROB)):g}% {attrs.get('interval', 'equal-tailed')} intervals"
@@ -70,83 +63,14 @@ def answer(findings: Findings) -> Answer:
     which = open_rows(findings.memberships)
     return Answer(
         sound,
-        _headline(findings, sound),
-        _sure(findings) if sound else _UNSOUND,
+        headline(findings, sound),
+        how_sure(findings) if sound else _UNSOUND,
         _rows(findings, len(which), sound),
         tuple(str(v) for v in labels[which[:_NAMED]]) if sound else (),
         len(which),
         _em_alone(findings) if sound else _UNSOUND,
         _next_steps(findings, len(which), sound),
     )
-
-
-def _headline(findings: Findings, sound: bool) -> str:
-    k, name = ModelKey.parse(findings.headline)
-    text = model_words(k, name)
-    if not sound:
-        return (
-            f"No conclusion yet. The model that looks best has {text}, but its posterior sample is "
-            f"“{findings.diagnosis.verdict}”."
-        )
-    leader = _untrusted_leader(findings)
-    if leader is not None:
-        return (
-            f"Not settled. {_capital(text)} {'are' if k > 1 else 'is'} best supported among the models whose samples "
-            "can be "
-            f"trusted; {model_words(*ModelKey.parse(leader))} may be better, but the sample of that model is "
-            f"“{findings.diagnoses[leader].verdict}”."
-        )
-    p = _probability(findings)
-    if p > _SURE or not findings.rivals:
-        return f"{_capital(text)} {'describe' if k > 1 else 'describes'} these data best."
-    return f"{_capital(text)} {'are' if k > 1 else 'is'} favoured, not settled."
-
-
-def _untrusted_leader(findings: Findings) -> str | None:
-    """A model of larger computed probability whose sample cannot be trusted."""
-    p = findings.comparison["p_k"]
-    if not p.notna().any():
-        return None
-    leader = str(p.idxmax())
-    diagnosis = findings.diagnoses.get(leader)
-    return None if leader == findings.headline or diagnosis is None or diagnosis.ok else leader
-
-
-def _probability(findings: Findings) -> float:
-    table = findings.comparison
-    return float(table.loc[findings.headline, "p_k"]) if "p_k" in table and findings.headline in table.index else np.nan
-
-
-def _sure(findings: Findings) -> tuple[str, ...]:
-    sentences = []
-    p = _probability(findings)
-    leader = _untrusted_leader(findings)
-    if np.isfinite(p):
-        grade = "near certain" if p > _SURE else "likely" if p > _LIKELY else "open"
-        among = f"Among the {spelled(len(findings.comparison))} sampled models"
-        prior = findings.comparison.attrs.get("prior", "equal for all models")
-        told = f"{among} it has posterior probability {probability(p)} (prior: {prior})"
-        sentences.append(f"{told}." if leader else f"{told}: {grade}.")
-    if leader:
-        sentences.append(
-            f"{_capital(model_words(*ModelKey.parse(leader)))} would have "
-            f"{probability(findings.comparison.loc[leader, 'p_k'])}, a "
-            "number that its sample does not support."
-        )
-    said = str(findings.comparison.attrs.get("sentence", "")).strip()
-    if said:
-        sentences.append(said)
-    if findings.rivals:
-        names = [model_words(*ModelKey.parse(key)) for key in findings.rivals]
-        listed = names[0] if len(names) == 1 else ", ".join(names[:-1]) + " and " + names[-1]
-        sentences.append(f"Not ruled out: {listed}.")
-    elif not p <= _SURE:
-        sentences.append("No other sampled model comes close.")
-    return tuple(sentences)
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
 
 
 def _rows(findings: Findings, n_open: int, sound: bool) -> str:
@@ -168,9 +92,9 @@ def _rows(findings: Findings, n_open: int, sound: bool) -> str:
 def _em_alone(findings: Findings) -> tuple[str, ...]:
     sentences = []
     best = findings.grid.best_cell("bic")
-    headline = ModelKey.parse(findings.headline)
-    if best != headline:
-        sentences.append(f"By BIC alone, EM would have reported {model_words(*best)}, not {model_words(*headline)}.")
+    own = findings.grid.cell(findings.headline)
+    if best != own:
+        sentences.append(f"By BIC alone, EM would have reported {model_words(*best)}, not {model_words(*own)}.")
     # The contrast's last sentence says it; those before it have their own section.
     told = [line for line in str(findings.contrast.summary).splitlines() if line.strip()]
     if told:
@@ -186,7 +110,7 @@ def _next_steps(findings: Findings, n_open: int, sound: bool) -> tuple[str, ...]
         if usable:
             mended.append(f"Meanwhile the samples of {', '.join(usable)} can be used.")
         return tuple(mended)
-    leader = _untrusted_leader(findings)
+    leader = untrusted_leader(findings)
     if leader is not None:
         steps.append(f"Settle the number of components first. {leader}: {findings.diagnoses[leader].remedy}.")
     if findings.rivals:

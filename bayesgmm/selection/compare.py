@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..checks.verdict import Diagnosis, diagnose
 from ..data import InputError
 from ..data.arguments import checked
 from ..em.criteria import aic, bic, classification_terms, icl
 from ..em.same_data import check_same_data
 from ..mixture import log_density
+from ..mixture.key import ModelKey
 from ..progress import progress_display
 from ..sampling.posterior import Posterior
-from .evidence import LogEvidence, log_evidence
-from .loo import leave_one_out, total
-from .separate_modes import Modes, separate_modes
+from .assessment import Assessment, AssessmentStore
+from .loo import total
+from .probabilities import PriorOnK, model_probabilities, prior_of, probabilities
+from .screening import Cell, Screen, screened
+from .sentence import sentence
 from .stacking import stacking_weights
 
 if TYPE_CHECKING:
@@ -28,31 +30,14 @@ if TYPE_CHECKING:
 
     from ..em.grid import Grid
 
-__all__ = ["COLUMNS", "compare", "model_probabilities"]
+__all__ = ["COLUMNS", "compare"]
 
 Array = NDArray[np.float64]
-PriorOnK = Mapping[int, float] | Callable[[int], float]
 COLUMNS = (
     "n_components", "covariance_type", "log_likelihood", "aic", "bic", "icl", "elpd", "elpd_se", "elpd_diff",
-    "elpd_diff_se", "p_loo", "n_high_k", "n_refitted", "weight", "log_evidence", "log_evidence_se", "p_k", "verdict",
+    "elpd_diff_se", "p_loo", "n_high_k", "n_refitted", "weight", "log_evidence", "log_evidence_se", "p_k", "p_k_se",
+    "p_structure", "p_structure_se", "p_model", "p_model_se", "verdict",
 )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class _Model:
-    """What one row of the table is made of."""
-
-    n_components: int
-    covariance_type: str
-    criteria: tuple[float, float, float, float]
-    elpd_rows: Array
-    row_weight: Array
-    p_loo: float
-    n_high_k: int
-    n_refitted: int
-    evidence: LogEvidence | None
-    diagnosis: Diagnosis
-    modes: Modes | None
 
 
 @checked
@@ -65,6 +50,8 @@ def compare(
     refit: bool = True,
     progressbar: bool = False,
     random_seed: int = 0,
+    store: AssessmentStore | None = None,
+    screen: Screen | None = None,
 ) -> pd.DataFrame:
     """Compare models of the same data.
 
@@ -75,57 +62,56 @@ def compare(
         is ``diag``) the first is kept; ``attrs["aliases"]`` has its other names.
     grid : Grid, optional
         Where it has a cell for a model, the EM columns come from there; otherwise from the EM optimum that the posterior
-        started from.
+        started from. With it the structures that share each K's prior are the grid's, and what its models that were not
+        sampled could hold at most is in ``attrs["left_out"]``.
     prior_k : mapping or function from K to a positive weight, optional
-        Prior of the number of components, shared equally by the models that have it. By default every model has the same.
+        Prior of the number of components, shared equally by the structures compared. By default every K has the same.
     evidence : bool
-        Whether to compute the log evidence (bridge sampling) and p_k.
+        Whether to compute the log evidence, and from it the probabilities.
     refit : bool
         Whether to refit rows whose Pareto k exceeds 0.7.
     progressbar : bool
     random_seed : int
+    store : AssessmentStore, optional
+        Where what is computed of each model is kept as soon as it is done, and looked for first.
+    screen : Screen, optional
+        Approximate evidences of the grid's models, computed here if not given.
 
     Returns
     -------
     DataFrame
         One row per model, best elpd first; columns `COLUMNS`. ``log_likelihood``, ``aic``, ``bic`` and ``icl`` are EM's, lower
         criteria better; ``elpd`` is by PSIS-LOO, ``elpd_diff`` to the first row and not positive; ``n_high_k`` counts the rows
-        with Pareto k > 0.7, of which ``n_refitted`` were refitted; ``weight`` is by stacking; ``p_k`` is the posterior
-        probability of the model. Where chains keep to separate modes ``elpd`` is that of the stacked modes.
-        ``attrs`` holds ``prior``, ``sentence`` (where the criteria disagree), ``notes``, ``versions`` and ``seed``.
+        with Pareto k > 0.7, of which ``n_refitted`` were refitted; ``weight`` is by stacking. ``p_k`` is p(K | y) for the
+        model's K, ``p_structure`` p(structure | K, y) and ``p_model`` their product, each with the Monte Carlo error that
+        the evidences leave in it (`probabilities`). A model whose evidence no method settles to within a nat has none, and
+        no probability: ``attrs["withheld"]`` says why, and the others' are theirs among themselves. Where chains keep to
+        separate modes ``elpd`` is that of the stacked modes. ``attrs`` further holds ``prior``, ``sentence`` (where the
+        criteria disagree), ``left_out`` and ``left_out_models``, ``aliases``, ``notes``, ``versions`` and ``seed``.
 
     Raises
     ------
     InputError
         If there is no model, the models are of different data, or ``prior_k`` gives a model no weight.
     """
-    import pandas as pd
-
     _check_same_data(posts)
     posts, aliases = _distinct(posts)
-    models: dict[str, _Model] = {}
+    store = AssessmentStore() if store is None else store
+    models: dict[str, Assessment] = {}
     with progress_display(progressbar) as progress:
         task = progress.add_task("comparing", total=len(posts), detail="")
         for name, post in posts.items():
             progress.update(task, detail=name)
-            models[name] = _assess(post, grid, evidence, refit, random_seed)
+            models[name] = store.of(name, post, evidence=evidence, refit=refit, random_seed=random_seed)
             progress.advance(task)
         progress.update(task, detail="")
-    prior = _prior(models, prior_k)
-    log_z = np.array([np.nan if m.evidence is None else m.evidence.value for m in models.values()])
-    p_k = model_probabilities(log_z, prior)
-    row_weight = next(iter(models.values())).row_weight
-    weights = stacking_weights(np.stack([m.elpd_rows for m in models.values()], axis=1), row_weight)
-    best = max(models.values(), key=lambda m: total(m.elpd_rows, row_weight)[0])
-    rows = {
-        name: _row(m, best, weight, p)
-        for (name, m), weight, p in zip(models.items(), weights.tolist(), p_k.tolist(), strict=True)
-    }
-    table = pd.DataFrame.from_dict(rows, orient="index", columns=list(COLUMNS))
-    table.index.name = "model"
-    table = table.sort_values("elpd", ascending=False, kind="stable")
+    if evidence and grid is not None and screen is None:
+        screen = _screened(next(iter(posts.values())), grid)
+    cells = [_cell(m, grid) for m in models.values()]
+    table, attrs = _probable(models, cells, grid, prior_k, screen, random_seed)
+    table = _table(models, {name: _criteria(Posterior.read(post), grid) for name, post in posts.items()}, table)
     table.attrs.update(
-        prior="equal for all models" if prior_k is None else _described(models, prior),
+        **attrs,
         sentence=sentence(table),
         notes=_notes(models),
         aliases=aliases,
@@ -133,6 +119,91 @@ def compare(
         seed=random_seed,
     )
     return table
+
+
+def _cell(model: Assessment, grid: Grid | None) -> Cell:
+    cell = model.n_components, model.covariance_type
+    return cell if grid is None else grid.cell(cell)
+
+
+def _screened(post: xr.DataTree, grid: Grid) -> Screen:
+    target = Posterior.read(post).target
+    return screened(target.table, grid, target.priors, target.sample_weight)
+
+
+def _probable(
+    models: Mapping[str, Assessment],
+    cells: list[Cell],
+    grid: Grid | None,
+    prior_k: PriorOnK | None,
+    screen: Screen | None,
+    seed: int,
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Evidences and probabilities (one row per model), and what is to be said of them."""
+    import pandas as pd
+
+    every = list(dict.fromkeys([*cells, *(() if grid is None else grid.fits)]))
+    structures = Counter(k for k, _ in every)
+    # Over all models, of which the sampled ones come first.
+    prior = prior_of([k for k, _ in every], structures, prior_k)
+    own = prior[: len(cells)] / prior[: len(cells)].sum()
+    log_z = np.array([np.nan if m.evidence is None else m.evidence.value for m in models.values()])
+    errors = np.array([np.nan if m.evidence is None else m.evidence.se for m in models.values()])
+    p = probabilities(log_z, errors, [k for k, _ in cells], own, seed)
+    table = pd.DataFrame(
+        {
+            "log_evidence": log_z, "log_evidence_se": errors, "p_k": p.k, "p_k_se": p.k_se, "p_structure": p.structure,
+            "p_structure_se": p.structure_se, "p_model": p.model, "p_model_se": p.model_se,
+        },
+        index=list(models),
+    )  # fmt: skip
+    known = {cell: value for cell, value in zip(cells, log_z.tolist(), strict=True) if np.isfinite(value)}
+    shares = {} if screen is None or not known else _shares(screen, known, dict(zip(every, prior, strict=True)))
+    return table, {
+        "prior": _described(models, own, structures, prior_k),
+        "withheld": {name: m.evidence.reason for name, m in models.items() if m.evidence and m.evidence.reason},
+        "left_out": None if screen is None or not known else float(sum(shares.values())),
+        "left_out_models": [
+            [str(ModelKey(*cell)), share] for cell, share in sorted(shares.items(), key=lambda item: -item[1])
+        ],
+    }
+
+
+def _shares(screen: Screen, known: Mapping[Cell, float], prior: Mapping[Cell, float]) -> dict[Cell, float]:
+    """Upper bounds of the posterior probabilities of the models without an evidence of their own."""
+    bounds = screen.bounds(known)
+    values = np.array([*known.values(), *bounds.values()])
+    p = model_probabilities(values, np.array([prior[cell] for cell in (*known, *bounds)]))
+    return dict(zip(bounds, p[len(known) :].tolist(), strict=True))
+
+
+def _described(
+    models: Mapping[str, Assessment], prior: Array, structures: Mapping[int, int], prior_k: PriorOnK | None
+) -> str:
+    if prior_k is not None:
+        return ", ".join(f"{name}: {p:.3g}" for name, p in zip(models, prior.tolist(), strict=True))
+    return "uniform on K" + (" and, within K, on its structures" if max(structures.values()) > 1 else "")
+
+
+def _table(
+    models: Mapping[str, Assessment], criteria: Mapping[str, tuple[float, float, float, float]], probable: pd.DataFrame
+) -> pd.DataFrame:
+    """One row per model, best elpd first."""
+    import pandas as pd
+
+    row_weight = next(iter(models.values())).row_weight
+    weights = stacking_weights(np.stack([m.elpd_rows for m in models.values()], axis=1), row_weight)
+    best = max(models.values(), key=lambda m: total(m.elpd_rows, row_weight)[0])
+    rows = {}
+    for (name, m), weight in zip(models.items(), weights.tolist(), strict=True):
+        rows[name] = (
+            m.n_components, m.covariance_type, *criteria[name], *total(m.elpd_rows, row_weight),
+            *total(m.elpd_rows - best.elpd_rows, row_weight), m.p_loo, m.n_high_k, m.n_refitted, weight,
+            *probable.loc[name], m.verdict,
+        )  # fmt: skip
+    table = pd.DataFrame.from_dict(rows, orient="index", columns=list(COLUMNS))
+    table.index.name = "model"
+    return table.sort_values("elpd", ascending=False, kind="stable")
 
 
 def _check_same_data(posts: Mapping[str, xr.DataTree]) -> None:
@@ -170,35 +241,6 @@ def _same(a: xr.DataArray | None, b: xr.DataArray | None) -> bool:
     return (a is None) == (b is None) and (a is None or b is None or bool((a.values == b.values).all()))
 
 
-def _assess(post: xr.DataTree, grid: Grid | None, evidence: bool, refit: bool, seed: int) -> _Model:
-    view = Posterior.read(post)
-    diagnosis = diagnose(post)
-    modes = None
-    if diagnosis.verdict == "multimodal":
-        modes = separate_modes(post, refit=refit, random_seed=seed)
-        elpd_rows = modes.elpd_rows
-        # Of the modes that carry the prediction.
-        p_loo = float(np.average([m.p_loo for m in modes.loo], weights=modes.weights))
-        used = [m for m, w in zip(modes.loo, modes.weights, strict=True) if w > 0.01]
-        n_high_k, n_refitted = max(m.n_high_k for m in used), max(len(m.refitted) for m in used)
-    else:
-        loo = leave_one_out(view, view.target if refit else None, seed)
-        elpd_rows, p_loo, n_high_k, n_refitted = loo.elpd_rows, loo.p_loo, loo.n_high_k, len(loo.refitted)
-    return _Model(
-        view.n_components,
-        view.draws.structure.name,
-        _criteria(view, grid),
-        elpd_rows,
-        view.row_weight,
-        p_loo,
-        n_high_k,
-        n_refitted,
-        log_evidence(post, random_seed=seed) if evidence else None,
-        diagnosis,
-        modes,
-    )
-
-
 def _criteria(view: Posterior, grid: Grid | None) -> tuple[float, float, float, float]:
     """EM's log likelihood, AIC, BIC and ICL."""
     if grid is not None and (cell := grid.cell((view.n_components, view.draws.structure.name))) in grid.fits:
@@ -214,66 +256,19 @@ def _criteria(view: Posterior, grid: Grid | None) -> tuple[float, float, float, 
     return log_likelihood, aic(log_likelihood, n_parameters), b, icl(b, terms[0])
 
 
-def _row(model: _Model, best: _Model, weight: float, p_k: float) -> tuple[Any, ...]:
-    z = model.evidence
-    return (
-        model.n_components,
-        model.covariance_type,
-        *model.criteria,
-        *total(model.elpd_rows, model.row_weight),
-        *total(model.elpd_rows - best.elpd_rows, model.row_weight),
-        model.p_loo,
-        model.n_high_k,
-        model.n_refitted,
-        weight,
-        np.nan if z is None else z.value,
-        np.nan if z is None else z.se,
-        p_k,
-        model.diagnosis.verdict,
-    )
-
-
-def _prior(models: dict[str, _Model], prior_k: PriorOnK | None) -> Array:
-    """Prior probability of each model (M,)."""
-    counts = [m.n_components for m in models.values()]
-    if prior_k is None:
-        return np.full(len(counts), 1.0 / len(counts))
-    weights = []
-    for k in counts:
-        value = prior_k(k) if callable(prior_k) else prior_k.get(k, 0.0)
-        if not value > 0:
-            raise InputError(f"prior_k gives K={k} the weight {value!r}: give every K compared a positive weight")
-        weights.append(value / counts.count(k))
-    prior = np.array(weights, dtype=float)
-    return prior / prior.sum()
-
-
-def model_probabilities(log_evidences: Array, prior: Array | None = None) -> Array:
-    """Posterior probabilities (M,) of models with log evidences (M,), under prior probabilities (M,), equal by default."""
-    log_evidences = np.asarray(log_evidences, dtype=float)
-    if np.isnan(log_evidences).any():
-        return np.full(len(log_evidences), np.nan)
-    prior = np.ones(len(log_evidences)) if prior is None else np.asarray(prior, dtype=float)
-    mass = np.log(prior) + log_evidences
-    p = np.exp(mass - mass.max())
-    return p / p.sum()
-
-
-def _described(models: dict[str, _Model], prior: Array) -> str:
-    return ", ".join(f"{name}: {p:.3g}" for name, p in zip(models, prior.tolist(), strict=True))
-
-
-def _notes(models: dict[str, _Model]) -> list[str]:
+def _notes(models: Mapping[str, Assessment]) -> list[str]:
     """What a reader must know of single rows of the table."""
     notes = []
     for name, m in models.items():
-        if not m.diagnosis.ok:
-            notes.append(f"{name}: {m.diagnosis.verdict} ({m.diagnosis.evidence}); {m.diagnosis.remedy}")
-        if m.modes is not None:
-            shares = ", ".join(f"{w:.2f}" for w in m.modes.weights)
+        if not m.trusted:
+            notes.append(f"{name}: {m.verdict} ({m.finding}); {m.remedy}")
+        if m.mode_weights:
+            shares = ", ".join(f"{w:.2f}" for w in m.mode_weights)
             notes.append(
-                f"{name}: {len(m.modes.chains)} modes, stacked with weights {shares}; elpd is of their mixture"
+                f"{name}: {len(m.mode_weights)} modes, stacked with weights {shares}; elpd is of their mixture"
             )
+        if m.evidence is not None and m.evidence.reason:
+            notes.append(f"{name}: evidence withheld, {m.evidence.reason}")
         if m.n_high_k > m.n_refitted:
             notes.append(f"{name}: {m.n_high_k - m.n_refitted} rows with Pareto k > 0.7 were not refitted")
     return notes
@@ -283,65 +278,3 @@ def _versions() -> dict[str, str]:
     from importlib.metadata import version
 
     return {name: version(name) for name in ("bayesgmm", "arviz-stats", "numpy", "scipy")}
-
-
-def sentence(table: pd.DataFrame) -> str:
-    """One or two plain sentences: which model each criterion chooses, and why they may differ."""
-    chosen = {name: str(table[column].idxmin()) for name, column in (("BIC", "bic"), ("AIC", "aic"), ("ICL", "icl"))}
-    chosen["ELPD"] = str(table["elpd"].idxmax())
-    has_evidence = bool(table["p_k"].notna().all())
-    if has_evidence:
-        chosen["the evidence"] = str(table["p_k"].idxmax())
-    groups: dict[str, list[str]] = {}
-    for criterion, model in chosen.items():
-        groups.setdefault(model, []).append(criterion)
-    parts = [
-        f"{_listed(criteria)} {'choose' if len(criteria) > 1 else 'chooses'} {model}"
-        for model, criteria in groups.items()
-    ]
-    if len(groups) == 1:
-        text = f"All criteria choose {next(iter(groups))}."
-    else:
-        text = "; ".join(parts) + "."
-        text = text[0].upper() + text[1:] + " " + _why(groups, has_evidence)
-    return text + _rivals(table, has_evidence)
-
-
-def _why(groups: dict[str, list[str]], has_evidence: bool) -> str:
-    together = {c: model for model, criteria in groups.items() for c in criteria}
-    reasons = []
-    measured = "BIC and the evidence measure" if has_evidence else "BIC measures"
-    if together["ELPD"] != together["BIC"] or (has_evidence and together["the evidence"] != together["ELPD"]):
-        reasons.append(
-            f"ELPD measures prediction of new rows, {measured} the whole model and charge for every parameter"
-        )
-    if together["ICL"] != together["BIC"]:
-        reasons.append("ICL wants clusters that do not overlap")
-    if together["AIC"] != together["BIC"] and not reasons:
-        reasons.append("AIC charges less for a parameter than BIC")
-    if has_evidence and together["the evidence"] != together["BIC"] and not reasons:
-        reasons.append("BIC approximates the evidence for large data and knows no prior")
-    return (_capital("; ".join(reasons)) + ".") if reasons else ""
-
-
-def _rivals(table: pd.DataFrame, has_evidence: bool) -> str:
-    """How settled the choice is."""
-    rest = table.iloc[1:]
-    close = [str(i) for i in rest.index[rest["elpd_diff"] > -2 * rest["elpd_diff_se"]]]
-    text = ""
-    if close:
-        text = f" In prediction {_listed(close)} cannot be told from {table.index[0]} (within two standard errors)."
-    if has_evidence and table["p_k"].max() < 0.9:
-        text += f" No model has more than {table['p_k'].max():.0%} of the posterior probability."
-    bad = [str(i) for i in table.index[~table["verdict"].isin(["converged", "label switching"])]]
-    if bad:
-        text += f" Not to be trusted as sampled: {_listed(bad)}."
-    return text
-
-
-def _capital(text: str) -> str:
-    return text[0].upper() + text[1:]
-
-
-def _listed(names: list[str]) -> str:
-    return names[0] if len(names) == 1 else ", ".join(names[:-1]) + " and " + names[-1]

@@ -21,6 +21,7 @@ from ..data.arguments import checked
 from ..mixture import Mixture, log_density
 from ..posterior.target import Target
 from ..sampling.posterior import Posterior
+from .separate_modes import grouped_chains
 from .smc import smc_log_evidence
 
 if TYPE_CHECKING:
@@ -41,8 +42,12 @@ _MAX_EVALUATIONS = 10**9
 _FEWEST_DRAWS = 100
 # Nats by which repeats may differ and still be of one thing.
 _DISAGREEMENT = 1.0
+# Rounds over the chains where these agree and the bridges do not.
+_MORE_ROUNDS = 4
 # Rows times coordinates up to which tempering takes a minute or so.
 _MOST_TO_TEMPER = 5_000
+# Nats of standard error beyond which an evidence says nothing of a model's probability.
+WORST_ERROR = 1.0
 
 
 @dataclass(frozen=True)
@@ -52,21 +57,31 @@ class LogEvidence:
     Attributes
     ----------
     value : float
-        Natural logarithm, labels unordered: all K! namings counted.
+        Natural logarithm, labels unordered: all K! namings counted. NaN where no method settled it.
     se : float
         Monte Carlo standard error.
     method : str
-        "bridge" or "smc".
+        "bridge", "smc" or "tempering".
     estimates : tuple of float
         Of the single repeats.
+    reason : str
+        Why the value is NaN.
     """
 
     value: float
     se: float
     method: str
     estimates: tuple[float, ...]
+    reason: str = ""
+
+    @property
+    def settled(self) -> bool:
+        """Whether the error is small enough for the model's probability to mean something."""
+        return bool(np.isfinite(self.value) and self.se <= WORST_ERROR)
 
     def __repr__(self) -> str:
+        if self.reason:
+            return f"Log evidence withheld: {self.reason}"
         each = ", ".join(f"{v:.2f}" for v in self.estimates)
         return (
             f"Log evidence {self.value:.3f} (se {self.se:.3f}), {self.method}, all labellings counted; repeats: {each}"
@@ -89,9 +104,11 @@ def log_evidence(
     post : DataTree
         From `sample_posterior`.
     method : {"auto", "bridge", "smc"}
-        "auto" is "bridge" where its repeats agree to within one nat, and otherwise "smc": chains that settled in different
-        places are no bridge. Where rows times coordinates are beyond 5,000, and tempering takes long, it stays with the median
-        of the repeats, and ``se`` is their range.
+        "auto" is "bridge" where its repeats agree to within one nat, since chains that settled in different places are no
+        bridge; otherwise the evidence that the draws brought with them, if they were made by tempering; otherwise "smc", unless
+        rows times coordinates are beyond 5,000 and it takes minutes. Failing these it is a bridge of more rounds if the chains
+        agree, so that only the proposals did not. What none of them gives to within a nat is withheld: ``value`` is NaN and
+        ``reason`` says why.
         "bridge" (Meng & Wong 1996; Gronau et al. 2017) uses the draws; each chain in turn is compared with a proposal fitted
         to the others, so that chains in different modes show in the standard error. "smc" tempers from the prior and uses the
         tree's data and priors only: slower, independent of the sampler, and blind to no mode of moderate size.
@@ -117,13 +134,49 @@ def log_evidence(
         raise InputError(f"repeats={repeats!r}: give a whole number, at least 1")
     view = Posterior.read(post)
     target = view.target
-    if method != "smc":
-        found = _by_bridge(target, view, repeats or 1, random_seed)
-        apart = not np.isfinite(found.value) or float(np.ptp(found.estimates)) > _DISAGREEMENT
-        if method == "bridge" or not apart or len(view.values) * target.size > _MOST_TO_TEMPER:
-            return found
-    values, _ = smc_log_evidence(target, particles=particles, repeats=repeats or 4, random_seed=random_seed)
+    if method == "smc":
+        return _by_smc(target, particles, repeats or 4, random_seed)
+    found = _by_bridge(target, view, repeats or 1, random_seed)
+    if method == "bridge" or found.settled:
+        return found
+    tried = [found]
+    if "log_evidence" in post.attrs:
+        tried.append(_by_tempering(post, target))
+    if not tried[-1].settled and len(view.values) * target.size <= _MOST_TO_TEMPER:
+        tried.append(_by_smc(target, particles, repeats or 4, random_seed))
+    if not tried[-1].settled and np.isfinite(found.se) and len(grouped_chains(view)) == 1:
+        tried.append(_by_many_bridges(target, view, random_seed))
+    return tried[-1] if tried[-1].settled else _withheld(tried)
+
+
+def _withheld(tried: list[LogEvidence]) -> LogEvidence:
+    """No evidence, and why: what each method gave."""
+    said = "; ".join(e.reason or f"{e.method} gives {e.value:.1f} with a standard error of {e.se:.2g}" for e in tried)
+    last = tried[-1]
+    reason = f"no method settles it to within a nat ({said})"
+    return LogEvidence(np.nan, np.nan, last.method, last.estimates, reason)
+
+
+def _by_smc(target: Target, particles: int, repeats: int, random_seed: int) -> LogEvidence:
+    values, _ = smc_log_evidence(target, particles=particles, repeats=repeats, random_seed=random_seed)
     return smc_summary(values + target.log_jacobian)
+
+
+def _by_many_bridges(target: Target, view: Posterior, random_seed: int) -> LogEvidence:
+    """The mean over chains that agree, each compared with several proposals: where one proposal is too rough to agree."""
+    points = view.unconstrained.reshape(view.n_chains, view.n_draws, -1)
+    values, _ = bridge(target, points, view.em.standardised(view.scaling), _MORE_ROUNDS, random_seed + 1)
+    by_chain = values.reshape(_MORE_ROUNDS, -1).mean(0)
+    se = float(by_chain.std(ddof=1) / np.sqrt(len(by_chain)))
+    given = values + target.log_jacobian
+    return LogEvidence(float(given.mean()), se, "bridge", tuple(given.tolist()))
+
+
+def _by_tempering(post: xr.DataTree, target: Target) -> LogEvidence:
+    """What parallel tempering from the prior found on its way to the draws: it visits all K! copies alike."""
+    runs = np.atleast_1d(post.attrs.get("log_evidence_runs", post.attrs["log_evidence"])) + target.log_jacobian
+    value, se = float(post.attrs["log_evidence"]) + target.log_jacobian, float(post.attrs["log_evidence_se"])
+    return LogEvidence(value, se, "tempering", tuple(float(v) for v in runs))
 
 
 def _by_bridge(target: Target, view: Posterior, rounds: int, random_seed: int) -> LogEvidence:
@@ -132,7 +185,11 @@ def _by_bridge(target: Target, view: Posterior, rounds: int, random_seed: int) -
     # On a million rows each evaluation takes hundredths of a second: fewer draws, and a larger error, then do.
     thin = max(1, min(view.n_draws // _FEWEST_DRAWS, len(view.unconstrained) * len(view.values) // _MAX_EVALUATIONS))
     points = points[:, ::thin]
-    values, expected = bridge(target, points, view.em.standardised(view.scaling), rounds, random_seed)
+    try:
+        values, expected = bridge(target, points, view.em.standardised(view.scaling), rounds, random_seed)
+    except np.linalg.LinAlgError:
+        # A component has collapsed, and with it the draws onto a line or a point: no Gaussian is like them.
+        return LogEvidence(np.nan, np.nan, "bridge", (), "the draws span no volume that a bridge could be built on")
     n = len(values)
     given = values + target.log_jacobian
     if not np.isfinite(values).all() or np.ptp(values) > _DISAGREEMENT:
@@ -149,8 +206,11 @@ def _by_bridge(target: Target, view: Posterior, rounds: int, random_seed: int) -
 def smc_summary(values: Array) -> LogEvidence:
     """The evidence from independent runs of sequential Monte Carlo, each of which is unbiased on the natural scale."""
     value = float(logsumexp(values) - np.log(len(values)))
-    relative = np.exp(values - value)
-    se = float(relative.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else np.nan
+    se = np.nan
+    if len(values) > 1:
+        # Runs that are nats apart are ruled by the largest; then the error on the natural scale cannot exceed one.
+        scale = values if np.ptp(values) > _DISAGREEMENT else np.exp(values - value)
+        se = float(scale.std(ddof=1) / np.sqrt(len(values)))
     return LogEvidence(value, se, "smc", tuple(values.tolist()))
 
 
@@ -300,7 +360,8 @@ def _bridge_once(
     if min(f_proposed.mean(), f_draws.mean()) == 0.0:
         # Draws and proposal have nothing in common: whatever the value says, it is no estimate.
         return value, np.inf
-    variance = f_proposed.var() / f_proposed.mean() ** 2 / n_proposed + f_draws.var() / f_draws.mean() ** 2 / worth
+    relative = [f.std() / f.mean() for f in (f_proposed, f_draws)]
+    variance = relative[0] ** 2 / n_proposed + relative[1] ** 2 / worth
     return value, float(variance)
 
 

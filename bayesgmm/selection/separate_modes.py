@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
-__all__ = ["Modes", "separate_modes"]
+__all__ = ["Modes", "grouped_chains", "separate_modes"]
 
 Array = NDArray[np.float64]
 
@@ -74,7 +74,7 @@ def separate_modes(post: xr.DataTree, *, refit: bool = True, random_seed: int = 
     """
     view = Posterior.read(post)
     quantities = label_free(view)
-    groups = _grouped(np.stack(list(quantities.values())).reshape(-1, view.n_chains, view.n_draws))
+    groups = grouped_chains(view, quantities)
     target = view.target if refit else None
     views = [of_chains(view, group) for group in groups]
     loos = [leave_one_out(v, target, random_seed) for v in views]
@@ -88,6 +88,12 @@ def separate_modes(post: xr.DataTree, *, refit: bool = True, random_seed: int = 
         tuple(loos[m] for m in order),
         _table([(groups[m], float(weights[m]), loos[m], means[m], views[m]) for m in order]),
     )
+
+
+def grouped_chains(view: Posterior, quantities: dict[str, Array] | None = None) -> list[list[int]]:
+    """The chains by the mode they have settled in, told apart by label-free quantities."""
+    quantities = label_free(view) if quantities is None else quantities
+    return _grouped(np.stack(list(quantities.values())).reshape(-1, view.n_chains, view.n_draws))
 
 
 def _grouped(quantities: Array) -> list[list[int]]:

@@ -184,7 +184,7 @@ def test_a_bad_verdict_is_told_first_and_marks_what_rests_on_it(findings):
 def test_a_more_probable_model_with_a_bad_sample_is_not_hidden(findings):
     bad = replace(findings.diagnoses["1 full"], verdict="multimodal")
     comparison = findings.comparison.copy()
-    comparison.loc["1 full", "p_k"], comparison.loc["2 full", "p_k"] = 0.9, 0.1
+    comparison.loc["1 full", "p_model"], comparison.loc["2 full", "p_model"] = 0.9, 0.1
     said = answer(replace(findings, comparison=comparison, diagnoses={**findings.diagnoses, "1 full": bad}))
     assert said.headline.startswith("Not settled.")
     assert "“multimodal”" in said.headline

@@ -14,7 +14,7 @@ from bayesgmm.posterior.modes import find_mode
 from bayesgmm.sampling.posterior import Posterior
 from bayesgmm.sampling.sample import sample_posterior
 from bayesgmm.sampling.samplers.chains import Chain, run_chains
-from bayesgmm.selection.compare import COLUMNS, compare, model_probabilities
+from bayesgmm.selection.compare import COLUMNS, compare
 from bayesgmm.selection.loo import leave_one_out
 from bayesgmm.selection.psis import psis_loo
 from bayesgmm.selection.stacking import log_mixture, stacking_weights
@@ -45,8 +45,9 @@ def test_columns_and_order(table):
     assert (table["elpd"].diff().dropna() <= 0).all()
     assert table.iloc[0][["elpd_diff", "elpd_diff_se"]].tolist() == [0.0, 0.0]
     assert table["weight"].sum() == pytest.approx(1.0)
-    assert table["p_k"].sum() == pytest.approx(1.0)
-    assert table.attrs["prior"] == "equal for all models"
+    assert table["p_model"].sum() == pytest.approx(1.0)
+    assert table.attrs["prior"] == "uniform on K and, within K, on its structures"
+    assert table.attrs["left_out"] is None
     assert "1 full" not in table.attrs["sentence"]
     assert set(table.attrs["versions"]) >= {"bayesgmm", "numpy"}
 
@@ -56,7 +57,7 @@ def test_em_columns_are_those_of_the_grid(posts, table):
     with_grid = compare(posts, grid=grid, evidence=False, refit=False)
     columns = ["log_likelihood", "aic", "bic", "icl"]
     pd.testing.assert_frame_equal(with_grid[columns].loc[table.index], table[columns], rtol=1e-6)
-    assert with_grid["p_k"].isna().all()
+    assert with_grid[["p_k", "p_structure", "p_model"]].isna().all().all()
 
 
 def test_elpd_is_arviz_loo(posts):
@@ -143,15 +144,13 @@ def test_prior_on_k_enters_by_bayes_rule(posts, table):
     shares = {"1 full": 0.9, "2 full": 0.05, "2 tied": 0.05}
     mass = table["log_evidence"] + np.log(pd.Series(shares)).loc[table.index]
     expected = np.exp(mass - np.logaddexp.reduce(mass))
-    np.testing.assert_allclose(again["p_k"].loc[table.index], expected, rtol=1e-6)
+    np.testing.assert_allclose(again["p_model"].loc[table.index], expected, rtol=1e-6)
+    by_k = expected.groupby(table["n_components"]).transform("sum")
+    np.testing.assert_allclose(again["p_k"].loc[table.index], by_k, rtol=1e-6)
+    np.testing.assert_allclose(again["p_structure"].loc[table.index], expected / by_k, rtol=1e-6)
     assert "1 full: 0.9" in again.attrs["prior"]
     with pytest.raises(InputError, match="prior_k gives K=2"):
         compare(posts, prior_k={1: 1.0}, evidence=False, refit=False)
-
-
-def test_probabilities_of_far_apart_evidences():
-    np.testing.assert_allclose(model_probabilities(np.array([-5000.0, -5000.0, -9000.0])), [0.5, 0.5, 0.0])
-    assert np.isnan(model_probabilities(np.array([np.nan, 1.0]))).all()
 
 
 def test_differences_survive_a_change_of_units():
@@ -167,7 +166,7 @@ def test_differences_survive_a_change_of_units():
             np.testing.assert_array_equal(u, posts[name]["unconstrained_posterior"]["u"].values)
         again = compare(moved)
         assert list(first.index) == list(again.index)
-        for column in ("elpd_diff", "elpd_diff_se", "elpd_se", "p_loo", "weight", "p_k", "log_evidence_se"):
+        for column in ("elpd_diff", "elpd_diff_se", "elpd_se", "p_loo", "weight", "p_model", "log_evidence_se"):
             np.testing.assert_allclose(again[column], first[column], rtol=0, atol=1e-6, err_msg=column)
         for column, times in {
             "elpd": 1,

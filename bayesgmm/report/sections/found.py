@@ -16,6 +16,8 @@ from ..tables import Cell, Column, TableView, frame_table
 from ..words import interval_words
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from ...mixture import Mixture
     from ...mixture.structure import Entry
     from ..findings import Findings
@@ -67,21 +69,22 @@ def comparison(findings: Findings) -> TableView:
     """The sampled models."""
     table = findings.comparison
     rows, marked = [], set()
+    also = {f"{k} {s}": f"= {names}" for k, s, names in _named(findings)}
     for i, (key, row) in enumerate(table.iterrows()):
         if key == findings.headline:
             marked.add(i)
         diagnosis = findings.diagnoses.get(str(key))
         rows.append(
             (
-                str(key),
+                Cell(str(key), also.get(str(key), "")),
                 Cell(diagnosis.verdict if diagnosis is not None else str(row["verdict"]), badge=True),
                 Cell(fixed(row["elpd"], 1), f"SE {fixed(row['elpd_se'], 1)}"),
                 Cell(fixed(-abs(row["elpd_diff"]), 1), f"SE {fixed(row['elpd_diff_se'], 1)}"),
                 fixed(row["p_loo"], 1),
                 Cell(fixed(row["n_high_k"], 0), f"{row['n_refitted']:.0f} refitted" if row["n_refitted"] else ""),
                 probability(row["weight"]),
-                Cell(fixed(row["log_evidence"], 2), f"SE {fixed(row['log_evidence_se'], 2)}"),
-                probability(row["p_k"]),
+                _evidence(str(key), row, table.attrs.get("withheld", {})),
+                *(_probability(row, name) for name in ("p_k", "p_structure")),
                 fixed(row["bic"], 1),
                 fixed(row["icl"], 1),
             )
@@ -95,11 +98,31 @@ def comparison(findings: Findings) -> TableView:
             Column.text("Model"), Column.text("Verdict"), Column("Elpd"), Column("Difference"),
             Column("p_loo", help="effective number of parameters"),
             Column("k > 0.7", help="rows with a Pareto k above 0.7"), Column("Stacking weight"),
-            Column("Log evidence"), Column("p(K | data)"), Column("BIC"), Column("ICL"),
+            Column("Log evidence"), Column("p(K | data)", help="of the number of components, over its structures"),
+            Column("p(structure | K, data)", help="of the structure, with this many components"), Column("BIC"),
+            Column("ICL"),
         ),
         rows,
         marked=frozenset(marked),
     )  # fmt: skip
+
+
+def _named(findings: Findings) -> list[tuple[int, str, str]]:
+    """Models that go under further names, and these."""
+    cells = findings.grid.fits
+    return [(k, s, ", ".join(names)) for k, s in cells if (names := findings.grid.aliases_of((k, s)))]
+
+
+def _evidence(key: str, row: pd.Series, withheld: dict[str, str]) -> Cell:
+    if key in withheld:
+        return Cell(fixed(np.nan), "withheld")
+    return Cell(fixed(row["log_evidence"], 2), f"SE {fixed(row['log_evidence_se'], 2)}")
+
+
+def _probability(row: pd.Series, name: str) -> Cell:
+    """A probability, and its Monte Carlo error where that shows."""
+    se = float(row[f"{name}_se"])
+    return Cell(probability(row[name]), f"± {fixed(se, 2)}" if se >= 0.005 else "")
 
 
 def components(findings: Findings) -> list[TableView]:
