@@ -29,7 +29,10 @@ def test_em_and_posterior_say_what_they_should(analysis) -> None:
     assert analysis.diagnoses["2 full"].verdict == "converged"
     assert analysis.diagnoses["2 full"].table["r_hat"].max() < 1.01
     assert analysis.diagnoses["2 full"].n_divergent == 0
-    assert set(analysis.posteriors) == {"1 full", "2 full", "3 full"}
+    # By its Laplace approximation 3 diag could hold more than a hundredth; with it what is left out cannot.
+    assert set(analysis.posteriors) == {"1 full", "2 full", "3 full", "3 diag"}
+    assert analysis.comparison.attrs["left_out"] < 0.01
+    assert "3 diag" in analysis.reason
     # A third, small component is what the evidence prefers here (2 full is named as its rival or has the answer).
     assert "2 full" in (analysis.headline, *analysis.rivals)
 
@@ -53,6 +56,7 @@ def test_folder_holds_what_was_promised(analysis, folder) -> None:
         "memberships.csv",
         "analysis.json",
         *(f"posterior-{k}-full.nc" for k in (1, 2, 3)),
+        "posterior-3-diag.nc",
     }
     criteria = pd.read_csv(folder / "criteria.csv")
     assert list(criteria.columns) == list(analysis.grid.table.columns)
@@ -142,6 +146,17 @@ def test_headline_is_never_an_untrusted_model_where_there_is_another(analysis) -
     assert "2 full" in rivals
     none = {k: replace(d, verdict="multimodal") for k, d in analysis.diagnoses.items()}
     assert "no sampled model" in choose_headline(analysis.comparison, none)[2]
+
+
+def test_the_best_prediction_is_never_ruled_out(analysis) -> None:
+    """The model of the best elpd differs from itself by nothing, without error: it is a rival if it is not the headline."""
+    comparison = analysis.comparison.copy()
+    best = str(comparison["elpd"].idxmax())
+    other = next(key for key in comparison.index if key != best)
+    comparison["p_model"] = [1e-9 if key != other else 1.0 for key in comparison.index]
+    headline, rivals, _ = choose_headline(comparison, analysis.diagnoses)
+    assert headline == other
+    assert best in rivals
 
 
 def test_bad_options_fail_before_anything_is_fitted(monkeypatch) -> None:
