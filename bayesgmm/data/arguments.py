@@ -269,7 +269,8 @@ RULES: dict[str, Check] = {
     **dict.fromkeys(_SWITCHES, check_switch),
     **dict.fromkeys(_TEXTS, check_text),
     **dict.fromkeys(_SIZES, check_whole),
-    **dict.fromkeys(("folds", "max_rows"), _at_least(2)),
+    "folds": _auto_or(_at_least(2)),
+    "max_rows": _at_least(2),
 }
 
 
