@@ -37,6 +37,7 @@ _HOME = {
     "memberships_table": "clusters.memberships",
     "coclustering": "clusters.coclustering",
     "consensus": "clusters.consensus",
+    "clusters": "clusters.clusters",
     "em_vs_posterior": "contrast.em",
     "kmeans_contrast": "contrast.kmeans",
     "predictive_checks": "checks.predictive_checks",
@@ -61,6 +62,7 @@ if TYPE_CHECKING:
     from .analysis import Analysis, analyze, load_analysis
     from .checks.predictive_checks import predictive_checks
     from .checks.verdict import diagnose
+    from .clusters.clusters import clusters
     from .clusters.coclustering import coclustering
     from .clusters.consensus import consensus
     from .clusters.memberships import memberships, memberships_table

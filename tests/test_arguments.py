@@ -50,7 +50,7 @@ KINDS = {
     "max_iter": WHOLE,
     "n_starts": tuple(value for value in WHOLE if not (isinstance(value, int) and value == 0 and value is not True)),
     "n_jobs": tuple(value for value in WHOLE if not (isinstance(value, int) and value == 0)),
-    **dict.fromkeys(("tol", "ridge", "concentration"), NUMBER),
+    **dict.fromkeys(("tol", "ridge", "concentration", "min_rows"), NUMBER),
     **dict.fromkeys(("target_accept", "ci_prob", "open_below", "certain", "mass"), SHARE),
     **dict.fromkeys(("method", "sampler", "loss", "missing", "init", "backend"), TEXT),
     **dict.fromkeys(("progressbar", "refit", "evidence", "predictive", "fresh", "sparse", "moves", "log_likelihood"), SWITCH),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
-__all__ = ["Consensus", "consensus", "draw_partitions"]
+__all__ = ["Consensus", "consensus", "draw_partitions", "improve", "with_ball"]
 
 Array = NDArray[np.float64]
 Labels = NDArray[np.integer[Any]]
@@ -186,7 +187,7 @@ def consensus(
     function = LOSSES[loss](n)
     labels, expected = best_partition(rows, by_row, max_clusters or k, function, rng, progressbar)
     labels = _numbered(labels, by_row, k)
-    return _with_ball(labels, expected, by_row, k, function, ci_prob, rows.obs_id)
+    return with_ball(labels, expected, by_row, k, function, ci_prob, rows.obs_id)
 
 
 def best_partition(
@@ -200,24 +201,48 @@ def best_partition(
     """The partition (N,) of least mean loss that the search finds, and that loss."""
     n, n_draws = by_row.shape
     k = rows.n_components
-    draws = np.ascontiguousarray(by_row.T)
     picked = np.linspace(0, n_draws - 1, min(n_draws, _CANDIDATES)).round().astype(int)
     counts = np.stack([(by_row == c).sum(1) for c in range(k)], axis=1)
     candidates = [
         counts.argmax(1),
         responsibilities(rows.em, rows.values)[0].argmax(1),
         np.zeros(n, dtype=np.int64),
-        *(draws[s].astype(np.int64) for s in picked),
+        *(by_row[:, s].astype(np.int64) for s in picked),
     ]
+    return improve(candidates, (0, 2), by_row, k, max_clusters, loss, rng, progressbar)
+
+
+def improve(
+    candidates: Sequence[Labels],
+    always: Sequence[int],
+    by_row: Labels,
+    n_labels: int,
+    max_clusters: int,
+    loss: PartitionLoss,
+    rng: np.random.Generator,
+    progressbar: bool = False,
+) -> tuple[Labels, float]:
+    """The partition (N,) of least mean loss that single-row moves find from the best of the candidates.
+
+    Parameters
+    ----------
+    candidates : sequence of (N,)
+    always : sequence of int
+        Candidates from which the search starts however good they are.
+    by_row : (N, S)
+        Drawn labels, below ``n_labels``.
+    """
+    picked = np.linspace(0, by_row.shape[1] - 1, min(by_row.shape[1], _CANDIDATES)).round().astype(int)
+    draws = np.ascontiguousarray(by_row[:, picked].T)
     candidates = [c if c.max() < max_clusters else np.minimum(c, max_clusters - 1) for c in candidates]
     # Comparing candidates on some of the draws is enough: the search itself uses all.
-    values = [float(distances(c, draws[picked], k, loss).mean()) for c in candidates]
+    values = [float(distances(c, draws, n_labels, loss).mean()) for c in candidates]
     best: tuple[Labels, float] = (candidates[0], np.inf)
-    starts = sorted({0, 2, *np.argsort(values)[:_STARTS].tolist()})
+    starts = sorted({*always, *np.argsort(values)[:_STARTS].tolist()})
     with progress_display(progressbar) as display:
         task = display.add_task("Consensus", total=len(starts), detail="starts")
         for at in starts:
-            labels, value = descend(candidates[at], by_row, k, max_clusters, loss, rng)
+            labels, value = descend(candidates[at], by_row, n_labels, max_clusters, loss, rng)
             if value < best[1] - 1e-12:
                 best = (labels, value)
             display.advance(task)
@@ -237,7 +262,7 @@ def _numbered(labels: Labels, by_row: Labels, n_components: int) -> Labels:
     return number[compact]
 
 
-def _with_ball(
+def with_ball(
     labels: Labels, expected: float, by_row: Labels, k: int, loss: PartitionLoss, ci_prob: float, obs_id: Any
 ) -> Consensus:
     """The credible ball around a partition, and its bounds among the sampled partitions."""

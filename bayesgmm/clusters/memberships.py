@@ -79,20 +79,24 @@ def _sorted_quantile(ordered: Array, level: float) -> Array:
     return ordered[..., low] + (at - low) * (ordered[..., high] - ordered[..., low])
 
 
-def _summarise_part(rows: ScoredRows, part: slice, ci_prob: float, out: dict[str, Array], block_bytes: int) -> None:
+def _summarise_part(
+    rows: ScoredRows, part: slice, ci_prob: float, out: dict[str, Array], block_bytes: int, union: Array | None
+) -> None:
     """Write the summaries of some rows into ``out``."""
-    n_draws, k = rows.n_draws, rows.n_components
+    n_draws = rows.n_draws
     for block in draw_responsibilities(rows.draws, rows.values[part], block_bytes):
-        size = block.responsibilities.shape[2]
+        shares = block.responsibilities if union is None else np.matmul(union, block.responsibilities)
+        _, k, size = shares.shape
         series = np.empty((k, size, n_draws))
         total, modal, entropy = np.empty((k, size)), np.empty((k, size)), np.empty(size)
-        _reduce_draws(block.responsibilities, series, total, modal, entropy)
+        _reduce_draws(shares, series, total, modal, entropy)
         at = slice(part.start + block.rows.start, part.start + block.rows.stop)
         probability = (total / total.sum(0)).T
         assignment = probability.argmax(1)
         out["probability"][at] = probability
         out["assignment"][at] = assignment
         out["assignment_probability"][at] = modal[assignment, np.arange(size)] / n_draws
+        out["leading"][at] = modal.T / n_draws
         out["entropy"][at] = _entropy(probability)
         out["entropy_allocation"][at] = entropy / n_draws
         series.sort(axis=-1)
@@ -101,15 +105,25 @@ def _summarise_part(rows: ScoredRows, part: slice, ci_prob: float, out: dict[str
 
 
 def summarise_rows(
-    rows: ScoredRows, ci_prob: float, progressbar: bool = False, block_bytes: int = _BLOCK
+    rows: ScoredRows,
+    ci_prob: float,
+    progressbar: bool = False,
+    block_bytes: int = _BLOCK,
+    union: Array | None = None,
 ) -> dict[str, Array]:
-    """The arrays of `memberships`, (N, K) and (N,), in blocks of rows on all cores."""
-    n, k = len(rows.values), rows.n_components
-    out: dict[str, Any] = {f"probability{end}": np.empty((n, k)) for end in ("", "_lb", "_ub")}
+    """The arrays of `memberships`, (N, K) and (N,), in blocks of rows on all cores.
+
+    ``leading`` (N, K) is the share of draws in which each cluster is the most probable. With ``union`` (S, G, K), zeros
+    and ones, everything is of the G unions of components that they name draw by draw.
+    """
+    n, k = len(rows.values), rows.n_components if union is None else union.shape[1]
+    out: dict[str, Any] = {
+        name: np.empty((n, k)) for name in (*(f"probability{e}" for e in ("", "_lb", "_ub")), "leading")
+    }
     out["assignment"] = np.empty(n, dtype=np.int64)
     for name in ("assignment_probability", "entropy", "entropy_allocation"):
         out[name] = np.empty(n)
-    size = max(1, block_bytes // (8 * rows.n_draws * k)) * _BLOCKS_PER_TASK
+    size = max(1, block_bytes // (8 * rows.n_draws * rows.n_components)) * _BLOCKS_PER_TASK
     parts = [slice(a, min(a + size, n)) for a in range(0, n, size)]
     # Workers enter and leave the BLAS limit on their own; held here, it outlasts them all.
     with single_threaded_blas(), progress_display(progressbar) as display:
@@ -117,7 +131,7 @@ def summarise_rows(
         step = 2 * (os.cpu_count() or 1)
         for first in range(0, len(parts), step):
             batch = parts[first : first + step]
-            run_parallel(lambda part: _summarise_part(rows, part, ci_prob, out, block_bytes), batch)
+            run_parallel(lambda part: _summarise_part(rows, part, ci_prob, out, block_bytes, union), batch)
             display.update(task, completed=batch[-1].stop)
     # Entropy is concave, so that the difference can be negative by rounding only.
     out["entropy_parameter"] = np.maximum(out["entropy"] - out["entropy_allocation"], 0.0)

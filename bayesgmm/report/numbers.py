@@ -5,6 +5,9 @@ from __future__ import annotations
 from math import floor, isfinite, log10
 from typing import Any
 
+from ..clusters.words import count, spelled
+from ..clusters.words import probability as _probability
+
 __all__ = [
     "MISSING",
     "count",
@@ -19,7 +22,6 @@ __all__ = [
 ]
 
 MISSING = "–"
-_SPELLED = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 _MOST_DECIMALS = 6
 
 
@@ -57,11 +59,7 @@ def probability(value: Any) -> str:
     value = _float(value)
     if not isfinite(value):
         return MISSING
-    if 0 < value < 0.005:
-        return "<0.01"
-    if 0.995 <= value < 1:
-        return ">0.99"
-    return f"{value:.2f}"
+    return _probability(value)
 
 
 def interval(lb: Any, ub: Any, places: int | None = 2) -> str:
@@ -79,16 +77,6 @@ def p_value(value: Any) -> str:
     """Three decimals."""
     value = _float(value)
     return "<0.001" if 0 <= value < 0.0005 else fixed(value, 3)
-
-
-def count(number: int, one: str, many: str | None = None) -> str:
-    """A number with its noun: "no rows", "one row", "12 rows"; numbers above twelve in digits."""
-    return f"{spelled(number)} {one if number == 1 else many or one + 's'}"
-
-
-def spelled(number: int) -> str:
-    """Small numbers in words."""
-    return _SPELLED[number] if 0 <= number < len(_SPELLED) else str(number)
 
 
 def _float(value: Any) -> float:
