@@ -14,9 +14,10 @@ from ..data.checks import check_components
 from ..mixture import Mixture, Structure, single_threaded_blas
 from .criteria import aic, bic, classification_terms, icl
 from .prepare import COLLINEAR, Prepared, collinear_columns, prepare
+from .repeats import most_repeated
 from .result import EMFit, Optimum
 from .score import score
-from .search.explore import Plan, Pool
+from .search.pool import Plan, Pool
 from .search.scale import Sources, searched
 from .search.starts import KINDS
 
@@ -24,7 +25,8 @@ __all__ = ["fit_mixture", "fit_prepared", "standardised_start"]
 
 Array = NDArray[np.float64]
 
-_MOST_OPTIMA = 12
+# Optima that are kept: sound ones, and others.
+_MOST_OPTIMA, _MOST_OTHERS = 12, 6
 
 
 @checked
@@ -160,6 +162,8 @@ def _outcome(pool: Pool, best: int) -> str:
         return "degenerate"
     if pool.spurious[best]:
         return "spurious"
+    if pool.saddle[best]:
+        return "saddle"
     if not pool.run.converged[best]:
         return "not converged"
     return "converged" if pool.escaped else "saddle"
@@ -194,17 +198,31 @@ def _judged(pool: Pool, prepared: Prepared, reorder: bool, collinear: tuple[str,
         map_counts=counts,
         n_starts=pool.tried,
         n_hits=pool.hits(best),
-        optima=tuple(
-            _optimum(pool, i, prepared) for i in pool.distinct(_MOST_OPTIMA) if pool.run.converged[i] or i == best
-        ),
+        optima=tuple(_optimum(pool, i, prepared) for i in pool.optima(_MOST_OPTIMA, _MOST_OTHERS)),
         n_iter=int(run.n_iter[best]),
         trace=trace[np.isfinite(trace)] + jacobian,
         outcome="degenerate" if collinear else _outcome(pool, best),
         collinear=collinear,
+        repeated=_repeated(prepared),
+        n_independent=pool.tried,
+        n_once=pool.once,
         gradient_norm=score(standardised, design).norm,
         smallest_eigenvalue=float(run.smallest[best].min()),
         smallest_count=float(run.counts[best].min()),
     )
+
+
+def _repeated(prepared: Prepared) -> str:
+    """The row that comes far more often than others, in the units of the data; empty where none does."""
+    design, scale = prepared.design, prepared.scaling.scale
+    found = most_repeated(design.source, design.row_weight if design.row_weight.size else None)
+    if found is None:
+        return ""
+    count, row = found
+    values = prepared.scaling.restore(design.scaling.standardise(design.source[row]))
+    # Standardising and back leaves a zero that is none.
+    shown = [f"{value:.4g}" for value in np.round(values / scale, 9) * scale + 0.0]
+    return f"{count:g} equal rows ({', '.join(shown[:6])}{', ...' if len(shown) > 6 else ''})"
 
 
 def _optimum(pool: Pool, i: int, prepared: Prepared) -> Optimum:

@@ -240,7 +240,7 @@ class _Work:
             return None
         best = max(neighbours, key=lambda item: item[1].log_likelihood)
         behind = _is_better(best[1], fits[cell])
-        return best if behind or fits[cell].outcome not in _SOUND else None
+        return best if behind or not _stands(fits[cell]) else None
 
     def _carried(self, mixture: Mixture, source: str, target: str) -> Mixture:
         """A mixture on the scale of one structure's rows, on that of another's; not a digit changes where they are one."""
@@ -273,10 +273,14 @@ class _Work:
         options = {**self.options, "n_starts": 0, "standardised_starts": starts, "moves": False}
         new = fit_prepared(self.prepared[cell[1]], cell[0], random_state=self._rng(cell, stage), **options)
         tried = old.n_starts + new.n_starts
-        same = abs(new.log_likelihood - old.log_likelihood) <= 1e-5 + 1e-7 * old.n_rows
+        close = 1e-5 + 1e-7 * old.n_rows
+        same = abs(new.log_likelihood - old.log_likelihood) <= close
+        fewer = [fit for (k, _), fit in self._neighbours(fits, cell) if k < cell[0]]
+        if _rank(old) and any(new.log_likelihood <= fit.log_likelihood + close for fit in fewer):
+            return  # copies of a component: EM from there had nowhere to go but to where ``old`` is
         if _rank(new) < _rank(old) or (_rank(new) == _rank(old) and _is_better(new, old)):
-            hits = new.n_hits + old.n_hits * same
-            fits[cell] = replace(new, n_starts=tried, n_hits=hits, optima=_merged(new, old))
+            found = {"n_starts": tried, "n_independent": old.n_independent, "n_once": old.n_once}
+            fits[cell] = replace(new, n_hits=new.n_hits + old.n_hits * same, optima=_merged(new, old), **found)
         else:
             fits[cell] = replace(old, n_starts=tried, n_hits=old.n_hits + new.n_hits * same)
 
@@ -293,12 +297,18 @@ class _Work:
         new = fit_prepared(self.prepared[cell[1]], cell[0], random_state=self._rng(cell, 0), **options)
         outcome = "saddle" if cell[0] > k else "not converged"
         old = fits[cell]
-        fits[cell] = replace(new, outcome=outcome, n_starts=old.n_starts, n_hits=0, optima=(*new.optima, *old.optima))
+        found = {"n_starts": old.n_starts, "n_independent": old.n_independent, "n_once": old.n_once}
+        fits[cell] = replace(new, outcome=outcome, n_hits=0, optima=(*new.optima, *old.optima), **found)
 
 
 def _is_better(fit: EMFit, other: EMFit) -> bool:
     """Whether a log likelihood is higher by more than rounding."""
     return fit.log_likelihood > other.log_likelihood + 1e-10 * abs(other.log_likelihood)
+
+
+def _stands(fit: EMFit) -> bool:
+    """Whether a fit may stay what it is: not where it is spurious or has collapsed, unless onto rows that are equal."""
+    return fit.outcome in _SOUND or (fit.outcome == "degenerate" and bool(fit.repeated) and not fit.collinear)
 
 
 def _rank(fit: EMFit) -> int:

@@ -21,8 +21,9 @@ from ..progress import progress_display
 from .fit import fit_prepared
 from .prepare import prepare
 from .result import EMFit
-from .search.explore import Plan, explore
+from .search.explore import explore
 from .search.moves import splits
+from .search.pool import Plan
 from .search.starts import Rows, make_starts
 
 __all__ = ["LikelihoodRatioTest", "likelihood_ratio_test"]

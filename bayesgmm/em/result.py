@@ -37,7 +37,7 @@ class Optimum:
     hits : int
         Starts that reached it.
     spurious : bool
-        Whether a component sits on a few near-duplicate rows.
+        Whether a component is few rows on a narrow strip (`em.search.spurious`), or has collapsed.
     mixture : Mixture
         Single, in the units of the data, in canonical order.
     """
@@ -74,7 +74,7 @@ class EMFit:
     n_starts, n_hits : int
         Starts tried, and those that reached this optimum.
     optima : tuple of Optimum
-        Distinct optima found, the best sound one first.
+        Distinct optima found: sound ones, the best first, then spurious ones. Each may be a mode of the posterior.
     n_iter : int
         E-steps on the way to this solution.
     trace : (T,)
@@ -89,6 +89,11 @@ class EMFit:
         Expected rows of the smallest component.
     collinear : tuple of str
         Columns in a linear relation that all rows obey, where the structure has correlations.
+    repeated : str
+        How often the row comes that comes far more often than others, and its values; empty where there is none.
+    n_independent, n_once : int
+        Starts of the search itself, without those that a grid carries over from neighbouring cells, and sound optima that
+        exactly one of them reached: see `unseen`.
     """
 
     mixture: Mixture
@@ -113,6 +118,9 @@ class EMFit:
     smallest_eigenvalue: float
     smallest_count: float
     collinear: tuple[str, ...] = ()
+    repeated: str = ""
+    n_independent: int = 0
+    n_once: int = 0
 
     @property
     def n_components(self) -> int:
@@ -128,11 +136,36 @@ class EMFit:
         return self.outcome == "converged"
 
     @property
+    def unseen(self) -> float:
+        """Estimated probability that one more start leads to a sound optimum that none has led to (Good-Turing).
+
+        That is the number of optima that exactly one start reached over the number of starts (Good 1953, Biometrika 40).
+        Starts that were given up, because they were behind after their first steps, count as leading to none: it is
+        about optima that can compete. nan where no start was made.
+        """
+        return self.n_once / self.n_independent if self.n_independent else float("nan")
+
+    @property
+    def excluded(self) -> Optimum | None:
+        """The best spurious optimum that is above this solution; None where there is none."""
+        above = [o for o in self.optima if o.spurious and o.log_likelihood > self.log_likelihood]
+        return max(above, key=lambda o: o.log_likelihood, default=None)
+
+    @property
     def evidence(self) -> str:
         """What the outcome rests on, in one line."""
         relation = f"columns {', '.join(self.collinear[:10])} are collinear; " if self.collinear else ""
+        relation += f"{self.repeated}; " if self.repeated else ""
+        better = self.excluded
+        spike = (
+            f", a spurious one {better.log_likelihood - self.log_likelihood:.2f} higher left out (a component of "
+            f"{better.mixture.weights.min() * self.n_rows:.1f} rows)"
+            if better
+            else ""
+        )
         return (
-            f"{relation}{self.n_starts} starts, {len(self.optima)} distinct optima, best reached by {self.n_hits}; "
+            f"{relation}{self.n_starts} starts, {len(self.optima)} distinct optima, best reached by {self.n_hits}, "
+            f"{self.n_once} reached once{spike}; "
             f"{self.n_iter} iterations, gradient norm {self.gradient_norm:.1e} per row; smallest eigenvalue "
             f"{self.smallest_eigenvalue:.2g} (standardised), smallest component {self.smallest_count:.1f} rows"
         )

@@ -6,187 +6,21 @@ on some.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ...mixture import Design, Mixture
-from ..algorithm.iterate import run_em
-from ..algorithm.run import Run
+from ..algorithm.run import joined
 from .moves import batch_of, perturbed, split_and_merge
+from .pool import Plan, Pool, extended, replaced
 
-__all__ = ["Plan", "Pool", "best_finished", "explore", "extended", "finished", "improved", "spurious_components"]
+__all__ = ["at_the_floor", "best_finished", "explore", "finished", "improved"]
 
-Array = NDArray[np.float64]
-Flags = NDArray[np.bool_]
-
-# A component this narrow on standardised data, and on few rows, is a spike on near-duplicates and not a group.
-_NARROW = 1e-4
-
-
-def spurious_components(run: Run, design: Design, represents: float = 1.0) -> Flags:
-    """Whether each component (S, K) is a spike of the unbounded likelihood: too few rows, or few rows and no width.
-
-    A component is spurious on fewer than max(5, 2 D) rows, or with a smallest eigenvalue below 1e-4 (standardised) on
-    fewer than max(100, 30 (D + 1)) rows of all the data, of which each row here ``represents`` so many. Where the
-    structure bounds the likelihood there are none.
-    """
-    d = design.n_features
-    if design.structure.bounded:
-        return np.zeros(run.counts.shape, dtype=bool)
-    few = run.counts < max(5, 2 * d)
-    thin = (run.smallest < _NARROW) & (represents * run.counts < max(100, 30 * (d + 1)))
-    return few | thin
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How hard to look.
-
-    Attributes
-    ----------
-    tol, max_iter, ridge, singular :
-        As in `run_em`; ``max_iter`` over all stages.
-    short : int
-        E-steps after which starts are compared.
-    kept : int
-        Starts that go on then.
-    candidates : int
-        Split-and-merge moves tried in one round.
-    rounds : int
-        Rounds of moves, and of perturbations.
-    settled : float
-        No moves where at least this part of the starts has reached the best optimum.
-    represents : float
-        Rows of all the data that each row of the search stands for.
-    """
-
-    tol: float
-    max_iter: int
-    ridge: float
-    singular: bool = False
-    short: int = 60
-    kept: int = 10
-    candidates: int = 12
-    rounds: int = 3
-    settled: float = 1.0
-    represents: float = 1.0
-
-    def run(self, design: Design, start: Mixture, max_iter: int) -> Run:
-        """EM under this plan, for at most ``max_iter`` E-steps."""
-        return run_em(design, start, self.tol, min(max_iter, self.max_iter), self.ridge, singular=self.singular)
-
-    @property
-    def without_moves(self) -> Plan:
-        """The same, starting from where it is told and going nowhere else."""
-        return replace(self, candidates=0, rounds=0)
-
-
-# On standardised data; solutions of one optimum agree far better than this once converged.
-_SAME_MOMENTS = 0.02
-
-
-@dataclass(frozen=True)
-class Pool:
-    """Optima found, with what is needed to choose among them.
-
-    Attributes
-    ----------
-    run : Run
-        C solutions.
-    spurious : (C,) bool
-    n_starts : int
-        Starts tried; the first ``n_starts`` solutions are theirs.
-    same : float
-        Log likelihoods closer than this belong to one optimum.
-    escaped : bool
-        False where small perturbations of the best solution still led upwards at the end.
-    searched : (int, tuple of int), optional
-        Where the search was on some of the rows: the starts tried there, and how many of them led to each solution.
-    """
-
-    run: Run
-    spurious: Flags
-    n_starts: int
-    same: float
-    escaped: bool = True
-    searched: tuple[int, tuple[int, ...]] | None = None
-
-    @classmethod
-    def of(cls, run: Run, design: Design, n_starts: int, plan: Plan) -> Pool:
-        same = 1e-5 + 100 * plan.tol * design.total
-        return cls(run, spurious_components(run, design, plan.represents).any(1), n_starts, same)
-
-    @property
-    def order(self) -> NDArray[np.intp]:
-        """Best first: sound ones by log likelihood, then spurious ones, then degenerate ones."""
-        rank = 2 * self.run.degenerate.astype(int) + self.spurious
-        return np.lexsort((np.arange(len(rank)), -self.run.log_likelihood, rank))
-
-    @property
-    def best(self) -> int:
-        return int(self.order[0])
-
-    def is_sound(self, i: int) -> bool:
-        """Neither spurious nor degenerate."""
-        return not (self.spurious[i] or self.run.degenerate[i])
-
-    def distinct(self, limit: int) -> list[int]:
-        """The best ``limit`` solutions of which no two are one optimum.
-
-        Data with a symmetry have several optima of one log likelihood: they are told apart by moments of the components
-        that do not depend on their order.
-        """
-        w2 = self.run.mixture.weights**2
-        means = self.run.mixture.means
-        moments = np.concatenate(
-            [w2.sum(-1)[:, None], np.einsum("sk,ski,skj->sij", w2, means, means).reshape(len(w2), -1)], axis=1
-        )
-        chosen: list[int] = []
-        for i in self.order:
-            value = self.run.log_likelihood[i]
-            if all(
-                abs(value - self.run.log_likelihood[j]) > self.same
-                or np.abs(moments[i] - moments[j]).max() > _SAME_MOMENTS
-                for j in chosen
-            ):
-                chosen.append(int(i))
-            if len(chosen) == limit:
-                break
-        return chosen
-
-    def hits(self, i: int) -> int:
-        """Starts that reached the optimum of solution ``i``."""
-        mine = self.run.log_likelihood[: self.n_starts]
-        reached = np.abs(mine - self.run.log_likelihood[i]) <= self.same
-        each = np.ones(self.n_starts) if self.searched is None else np.array(self.searched[1])
-        return int(each @ reached)
-
-    @property
-    def tried(self) -> int:
-        """Starts tried, in the search where there was one."""
-        return self.n_starts if self.searched is None else self.searched[0]
-
-    def single(self, i: int) -> Mixture:
-        """The mixture of solution ``i``."""
-        return self.run.mixture[i]
-
-
-def extended(pool: Pool, run: Run, design: Design, plan: Plan) -> Pool:
-    """The pool with more solutions, which do not count as starts."""
-    return Pool.of(Run.joined(pool.run, run), design, pool.n_starts, plan)
-
-
-def _replaced(pool: Pool, which: list[int], run: Run, design: Design, plan: Plan) -> Pool:
-    """The pool with the solutions ``which`` taken further."""
-    total = Run.joined(pool.run, run)
-    index = np.arange(len(pool.run.log_likelihood))
-    index[which] = len(index) + np.arange(len(which))
-    merged = total.select(index)
-    n_iter = merged.n_iter.copy()
-    n_iter[which] += pool.run.n_iter[which]
-    return Pool.of(replace(merged, n_iter=n_iter), design, pool.n_starts, plan)
+# Optima this close in log likelihood may each be a step away from the best one.
+_RIVALS = 5.0
+# Perturbed copies of a solution that may be a saddle.
+_COPIES = 4
 
 
 def _longer(pool: Pool, which: list[int], design: Design, plan: Plan, max_iter: int) -> Pool:
@@ -197,7 +31,7 @@ def _longer(pool: Pool, which: list[int], design: Design, plan: Plan, max_iter: 
         return pool
     left = max_iter - int(run.n_iter[which].max())
     more = plan.run(design, run.mixture[np.array(which)], max(left, 1))
-    return _replaced(pool, which, more, design, plan)
+    return replaced(pool, which, more, design, plan)
 
 
 def finished(pool: Pool, which: list[int], design: Design, plan: Plan) -> Pool:
@@ -242,13 +76,34 @@ def explore(design: Design, starts: list[Mixture], plan: Plan, rng: np.random.Ge
 
 def improved(pool: Pool, design: Design, plan: Plan, rng: np.random.Generator) -> Pool:
     """The pool after rounds of moves from its best solution, and off the saddle where it is one."""
+    if not plan.rounds:
+        return pool
     settled = plan.settled < 1 and pool.hits(pool.best) >= plan.settled * pool.n_starts
-    for _ in range(0 if settled else plan.rounds):
+    for _ in range(0 if settled else 2 * plan.rounds):
         better = _moved(pool, design, plan, rng)
         if better is None:
             break
         pool = better
-    return _off_saddles(pool, design, plan, rng) if plan.rounds else pool
+    return _off_saddles(pool, design, plan, rng)
+
+
+def _candidates(pool: Pool, plan: Plan, rng: np.random.Generator) -> list[Mixture]:
+    """Where to go from the best solution: batches (S, ...) of mixtures, likely to lead to better ones.
+
+    Split-and-merge moves of the best; the best with means one standard deviation off, if no two starts have led to it
+    (where starts do not meet, optima are many and close to each other: from one the next is a step away); and so the
+    second best, if it is not far behind.
+    """
+    if pool.run.mixture.n_components == 1 or not plan.candidates:
+        return []
+    best = pool.best
+    batches = [batch_of(split_and_merge(pool.single(best), plan.candidates, rng))]
+    if pool.is_sound(best) and pool.hits(best) <= 1:
+        batches.append(perturbed(pool.single(best), 1.0, plan.candidates, rng))
+    second = pool.distinct(2, pool.run.converged & pool.sound)[1:]
+    if second and pool.run.log_likelihood[best] - pool.run.log_likelihood[second[0]] < _RIVALS:
+        batches.append(perturbed(pool.single(second[0]), 1.0, plan.candidates, rng))
+    return batches
 
 
 def _promising(pool: Pool, limit: int) -> list[int]:
@@ -258,14 +113,12 @@ def _promising(pool: Pool, limit: int) -> list[int]:
 
 
 def _moved(pool: Pool, design: Design, plan: Plan, rng: np.random.Generator) -> Pool | None:
-    """The pool after one round of split-and-merge moves from its best solution; None if they gained nothing."""
-    best = pool.best
-    candidates = split_and_merge(pool.single(best), plan.candidates, rng)
+    """The pool after one round of moves; None if they gained nothing."""
+    candidates = _candidates(pool, plan, rng)
     if not candidates:
         return None
-    run = plan.run(design, batch_of(candidates), plan.short)
-    trial = extended(pool, run, design, plan)
-    first = len(pool.run.log_likelihood)
+    best, first = pool.best, len(pool.spurious)
+    trial = extended(pool, plan.run(design, joined(*candidates), plan.short), design, plan)
     moved = [int(i) for i in trial.order if i >= first and trial.is_sound(int(i)) and not trial.run.converged[i]]
     trial = finished(trial, moved[: max(plan.kept // 2, 1)], design, plan)
     gained = trial.run.log_likelihood[trial.best] - pool.run.log_likelihood[best]
@@ -274,15 +127,34 @@ def _moved(pool: Pool, design: Design, plan: Plan, rng: np.random.Generator) -> 
 
 
 def _off_saddles(pool: Pool, design: Design, plan: Plan, rng: np.random.Generator) -> Pool:
-    """Perturb the best solution: from a maximum EM returns, from a saddle it climbs."""
-    for _ in range(plan.rounds):
-        best = pool.best
-        if not pool.is_sound(best) or pool.run.mixture.n_components == 1:
-            return pool
-        copies = perturbed(pool.single(best), 0.05, 4, rng)
-        run = plan.run(design, copies, plan.short)
+    """Perturb the best solution: from a maximum EM returns, from a saddle it climbs.
+
+    A solution from which EM climbs to spurious or degenerate ones only is a saddle, and no longer the best.
+    """
+    if pool.run.mixture.n_components == 1:
+        return pool
+    escapes = plan.rounds
+    while escapes and pool.is_sound(pool.best):
+        best, first = pool.best, len(pool.spurious)
+        run = plan.run(design, perturbed(pool.single(best), 0.05, _COPIES, rng), plan.short)
         trial = extended(pool, run, design, plan)
-        if trial.run.log_likelihood[trial.best] - pool.run.log_likelihood[best] <= pool.same:
+        if trial.best >= first and trial.run.log_likelihood[trial.best] - pool.run.log_likelihood[best] > pool.same:
+            pool = finished(trial, [trial.best], design, plan)
+            escapes -= 1
+            continue
+        climbed = run.log_likelihood > pool.run.log_likelihood[best] + pool.same
+        if climbed.sum() <= _COPIES // 2:
             return pool
-        pool = finished(trial, [trial.best], design, plan)
-    return replace(pool, escaped=False)
+        trial.saddle[best] = True
+        pool = best_finished(trial, design, plan)
+    return pool if escapes else replace(pool, escaped=False)
+
+
+def at_the_floor(pool: Pool, design: Design, plan: Plan) -> Pool:
+    """Where every solution has collapsed: the best of them run on under the constraint that holds them up."""
+    if not pool.run.degenerate[pool.best]:
+        return pool
+    which = [int(i) for i in pool.order if pool.run.degenerate[i]][: plan.kept // 2]
+    own = replace(plan, singular=True)
+    run = own.run(design, pool.run.mixture[np.array(which)], 10 * plan.short)
+    return replaced(pool, which, replace(run, degenerate=np.ones_like(run.degenerate)), design, plan)

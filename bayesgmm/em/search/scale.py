@@ -12,8 +12,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ...mixture import Design, Mixture
-from .explore import Plan, Pool, best_finished, explore, extended, improved, spurious_components
+from .explore import at_the_floor, best_finished, explore, improved
 from .moves import batch_of, overlap, without_spike
+from .pool import Plan, Pool, Searched, extended
+from .spurious import spurious_components
 from .starts import Rows, make_starts
 
 __all__ = ["Sources", "searched"]
@@ -76,10 +78,11 @@ def searched(design: Design, sources: Sources, plan: Plan, rng: np.random.Genera
     if design.n_rows <= limit:
         many = 1 if sources.n_components == 1 else _MANY_STARTS
         count = many if sources.count is None else sources.count
-        return explore(design, [*sources.given, *sources.made(design, count, rng)], plan, rng)
+        pool = explore(design, [*sources.given, *sources.made(design, count, rng)], plan, rng)
+        return at_the_floor(pool, design, plan)
     part = design.subset(np.sort(rng.choice(design.n_rows, limit, replace=False)))
     pool = _on_some_rows(part, sources, replace(plan, represents=design.n_rows / part.n_rows), rng)
-    return _on_all_rows(pool, design, plan, rng)
+    return at_the_floor(_on_all_rows(pool, design, plan, rng), design, plan)
 
 
 def _on_some_rows(part: Design, sources: Sources, plan: Plan, rng: np.random.Generator) -> Pool:
@@ -124,7 +127,7 @@ def _on_all_rows(found: Pool, design: Design, plan: Plan, rng: np.random.Generat
     pool = best_finished(Pool.of(run, design, len(chosen), plan), design, plan)
     if plan.rounds:
         pool = _without_spikes(pool, design, plan, rng)
-    return replace(pool, escaped=found.escaped, searched=(found.n_starts, tuple(hits)))
+    return replace(pool, escaped=found.escaped, searched=Searched(found.n_starts, tuple(hits), found.once))
 
 
 def _without_spikes(pool: Pool, design: Design, plan: Plan, rng: np.random.Generator) -> Pool:
