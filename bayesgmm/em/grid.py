@@ -279,8 +279,8 @@ class _Work:
         if _rank(old) and any(new.log_likelihood <= fit.log_likelihood + close for fit in fewer):
             return  # copies of a component: EM from there had nowhere to go but to where ``old`` is
         if _rank(new) < _rank(old) or (_rank(new) == _rank(old) and _is_better(new, old)):
-            found = {"n_starts": tried, "n_independent": old.n_independent, "n_once": old.n_once}
-            fits[cell] = replace(new, n_hits=new.n_hits + old.n_hits * same, optima=_merged(new, old), **found)
+            better = replace(new, n_independent=old.n_independent, n_once=old.n_once, optima=_merged(new, old))
+            fits[cell] = replace(better, n_starts=tried, n_hits=new.n_hits + old.n_hits * same)
         else:
             fits[cell] = replace(old, n_starts=tried, n_hits=old.n_hits + new.n_hits * same)
 
@@ -297,8 +297,8 @@ class _Work:
         new = fit_prepared(self.prepared[cell[1]], cell[0], random_state=self._rng(cell, 0), **options)
         outcome = "saddle" if cell[0] > k else "not converged"
         old = fits[cell]
-        found = {"n_starts": old.n_starts, "n_independent": old.n_independent, "n_once": old.n_once}
-        fits[cell] = replace(new, outcome=outcome, n_hits=0, optima=(*new.optima, *old.optima), **found)
+        taken = replace(new, n_independent=old.n_independent, n_once=old.n_once, optima=(*new.optima, *old.optima))
+        fits[cell] = replace(taken, outcome=outcome, n_starts=old.n_starts, n_hits=0)
 
 
 def _is_better(fit: EMFit, other: EMFit) -> bool:

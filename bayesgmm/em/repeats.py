@@ -16,7 +16,7 @@ _STANDS_OUT = 5.0
 def _keys(values: Array) -> NDArray[np.uint64]:
     """A number for each row (N,), the same for equal rows, and for different ones with a probability of about 2^-64."""
     rng = np.random.default_rng(0)
-    factors = rng.integers(2**63, size=values.shape[1], dtype=np.uint64) * np.uint64(2) + np.uint64(1)
+    factors = np.asarray(rng.integers(2**63, size=values.shape[1], dtype=np.uint64)) * np.uint64(2) + np.uint64(1)
     keys = np.empty(len(values), dtype=np.uint64)
     for first in range(0, len(values), _BLOCK):
         # The sum makes one zero of two. Short numbers differ in their leading bits only: those are brought down first.

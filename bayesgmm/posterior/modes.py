@@ -115,9 +115,9 @@ def _diagonal_mode(target: Target, point: Array) -> Mode:
     return Mode(point, value, np.diag(sd), float(estimate.min() / n_probes), float(np.linalg.norm(sd * gradient)))
 
 
-def starting_mixtures(fit: EMFit, most: int | None = None) -> list[Mixture]:
-    """The EM optimum first, then those of its first ``most`` optima that are not spurious, all in data units."""
-    return [fit.mixture, *(optimum.mixture for optimum in fit.optima[:most] if not optimum.spurious)]
+def starting_mixtures(fit: EMFit) -> list[Mixture]:
+    """The EM optimum first, then the other optima, spurious ones too: which of them count, the prior decides. In data units."""
+    return [fit.mixture, *(optimum.mixture for optimum in fit.optima)]
 
 
 @dataclass(frozen=True)

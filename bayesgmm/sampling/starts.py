@@ -73,7 +73,7 @@ def prepare(target: Target, em: EMFit | None, rng: np.random.Generator) -> Prepa
         )
     target.check_fit(em.mixture)
     with single_threaded_blas():
-        modes = _modes(target, starting_mixtures(em, _MAX_OPTIMA))
+        modes = _modes(target, starting_mixtures(em))
     return Prepared(target, em.mixture, modes)
 
 
@@ -94,9 +94,12 @@ def _modes(target: Target, starts: Sequence[Mixture]) -> tuple[Mode, ...]:
     found: list[tuple[float, Mode, Array]] = []
     rows = target.scaling.standardise(target.table.values)
     rows = rows[np.linspace(0, len(rows) - 1, min(len(rows), _SIGNATURE_ROWS)).astype(int)]
-    for mixture in starts:
-        point = _rounded(target, target.start_at(mixture.standardised(target.scaling)))
-        if not np.isfinite(target(point)[0]):
+    points = [_rounded(target, target.start_at(mixture.standardised(target.scaling))) for mixture in starts]
+    # Spurious optima are among them: the density, which knows the prior, says which are worth an ascent.
+    heights = np.array([target(point)[0] for point in points])
+    for i in np.argsort(-heights, kind="stable")[:_MAX_OPTIMA]:
+        point = points[i]
+        if not np.isfinite(heights[i]):
             continue
         mode = find_mode(target, point)
         mass = mode.value + np.log(np.diag(mode.spread)).sum()
