@@ -73,3 +73,20 @@ def test_what_that_shows_is_what_the_notebook_shows() -> None:
     expected = re.search(r"expects ([\d.]+) and ([\d.]+) flowers .*? expects ([\d.]+)\.", section, re.S).groups()
     assert [f"{v[2]:.1f}" for v in (em, delta, posterior)] == list(expected)
     assert re.search(r"row 243: (0\.\d+ \[[^]]+\])", section).group(1) in told
+
+
+def test_coverage_of_the_intervals_is_that_of_the_report() -> None:
+    """README and docs/statistics.md round what the last two lines of reports/contrast.md say."""
+    lines = (ROOT / "reports" / "contrast.md").read_text(encoding="utf-8").splitlines()
+    few, many = ([cell.strip() for cell in line.split("|")[1:-1]] for line in lines if line.startswith("| **N"))
+    cover = [f"{float(row[at].split(' ')[0]):.0f}" for row in (few, many) for at in (3, 4)]
+    said = re.search(r"hold (\d+)% of\s+the true ones, the posterior's (\d+)%; with many (\d+) and (\d+)%", README)
+    assert list(said.groups()) == cover
+    page = (ROOT / "docs" / "statistics.md").read_text(encoding="utf-8")
+    assert (
+        f"held {cover[0]}% and {cover[1]}% of the true responsibilities; with\nmore rows, {cover[2]}% and {cover[3]}%"
+        in page
+    )
+    for answer in few[8:]:
+        assert f"{answer.split(' / ')[0]}%" in page
+    assert f"[{sum(int(row[1]) for row in (few, many))} data sets]" in README
