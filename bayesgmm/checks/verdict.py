@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from ..data import InputError
 from ..data.arguments import checked
-from ..mixture import draw_responsibilities
+from ..sampling import quantities
 from ..sampling.posterior import Posterior
+from ..sampling.quantities import MAX_R_HAT, MIN_ESS, is_settled, summarise
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,8 +27,6 @@ __all__ = ["VERDICTS", "Diagnosis", "diagnose", "label_free"]
 
 Array = NDArray[np.float64]
 
-MAX_R_HAT = 1.01
-MIN_ESS = 400
 # A draw whose trajectory diverged is still a draw of the chain; what hurts is a region that the chain cannot enter, and
 # that shows first as many divergences and then in the tails. Up to one in 200 moves no quantile that is reported.
 MAX_DIVERGENT = 0.005
@@ -41,9 +40,6 @@ APART_R_HAT = 1.2
 # A component narrower than this, relative to the data, in this share of the draws, sits on repeated values.
 SMALLEST_SD = 1e-3
 COLLAPSED = 0.05
-_MAX_EVALUATIONS = 2 * 10**8
-_N_POINTS = 5
-_CERTAIN = 1e-9
 
 VERDICTS: dict[str, str] = {
     "converged": "none needed",
@@ -114,83 +110,8 @@ class Diagnosis:
 
 
 def label_free(view: Posterior) -> dict[str, Array]:
-    """Quantities (S,) of each draw that no exchange of components changes.
-
-    Log likelihood, log density at fixed rows, mean and covariance of the mixture, entropy of the weights, sorted weights,
-    sorted log determinants, mean allocation entropy. Where draws x rows exceed 2e8, log likelihood and entropy are those of
-    evenly spaced rows. Beyond four features the mixture covariance enters by its variances and log determinant.
-    """
-    draws, columns = view.draws, view.columns
-    k, d = draws.n_components, draws.n_features
-    result = _row_quantities(view)
-    weights, dense = draws.weights, draws.dense_covariances
-    mean = np.einsum("sk,skd->sd", weights, draws.means)
-    off = draws.means - mean[:, None, :]
-    covariance = np.einsum("sk,skij->sij", weights, dense) + np.einsum("sk,ski,skj->sij", weights, off, off)
-    for i in range(d):
-        result[f"mean[{columns[i]}]"] = mean[:, i]
-    for i in range(d):
-        for j in range(i, d):
-            # One component without correlations has none by definition.
-            if i == j or (d <= 4 and covariance[:, i, j].any()):
-                result[f"covariance[{columns[i]}, {columns[j]}]"] = covariance[:, i, j]
-    if d > 4:
-        result["log det covariance"] = np.linalg.slogdet(covariance)[1]
-    log_det = np.linalg.slogdet(dense)[1]
-    if k > 1:
-        result["entropy of weights"] = -(weights * np.log(np.maximum(weights, 1e-300))).sum(1)
-        for i, column in enumerate(np.sort(weights, axis=1)[:, ::-1].T):
-            result[f"sorted weight {i + 1}"] = column
-    # A determinant that all components share is one quantity.
-    shared = bool((log_det == log_det[:, :1]).all())
-    for i, column in enumerate(np.sort(log_det, axis=1)[:, ::-1].T[: 1 if shared else k]):
-        result[f"sorted log det {i + 1}"] = column
-    return result
-
-
-def _row_quantities(view: Posterior) -> dict[str, Array]:
-    """Log likelihood, log density at fixed rows and mean allocation entropy of each draw."""
-    n_draws, n_rows = len(view.draws.weights), len(view.values)
-    size = max(1, min(n_rows, _MAX_EVALUATIONS // n_draws))
-    kept = np.linspace(0, n_rows - 1, size).astype(int)
-    points = np.linspace(0, size - 1, min(_N_POINTS, size)).astype(int)
-    log_likelihood, entropy = np.zeros(n_draws), np.zeros(n_draws)
-    result: dict[str, Array] = {"log likelihood": log_likelihood}
-    for block in draw_responsibilities(view.draws, view.values[kept]):
-        log_likelihood += block.log_density.sum(1)
-        r = block.responsibilities
-        entropy -= np.einsum("skb,skb->s", r, np.log(np.maximum(r, 1e-300)))
-        for p in points[(points >= block.rows.start) & (points < block.rows.stop)]:
-            result[f"log density[row {view.obs_id[kept[p]]}]"] = block.log_density[:, p - block.rows.start].copy()
-    # Where every row is certain under every draw the entropy is rounding error, and says nothing.
-    if entropy.max(initial=0.0) > _CERTAIN * size:
-        result["mean allocation entropy"] = entropy / size
-    return result
-
-
-def _summary(chains: dict[str, Array]) -> pd.DataFrame:
-    """Table over quantities (chain, draw)."""
-    import pandas as pd
-    from arviz_stats.base import array_stats
-
-    rows = {}
-    for name, draws in chains.items():
-        finite = bool(np.isfinite(draws).all())
-        varies = finite and float(np.ptp(draws)) > 1e-12 * max(1.0, float(np.abs(draws).max()))
-        # Without spread there is nothing to estimate: every draw is the same point.
-        stats = (np.inf, 1.0, 1.0)
-        if varies:
-            split = draws if len(draws) > 1 else draws.reshape(2, -1)
-            with np.errstate(divide="ignore", invalid="ignore"):
-                stats = (
-                    float(array_stats.rhat(split)),
-                    float(array_stats.ess(split, method="bulk")),
-                    float(array_stats.ess(split, method="tail", prob=0.05)),
-                )
-        rows[name] = (float(draws.mean()), float(draws.std(ddof=1)), *stats)
-    table = pd.DataFrame.from_dict(rows, orient="index", columns=["mean", "sd", "r_hat", "ess_bulk", "ess_tail"])
-    table.index.name = "quantity"
-    return table
+    """`sampling.quantities.label_free` of aligned draws: quantities (S,) that no exchange of components changes."""
+    return quantities.label_free(view.draws, view.values, view.columns, view.row_weight, view.obs_id)
 
 
 @checked
@@ -220,7 +141,7 @@ def diagnose(post: xr.DataTree) -> Diagnosis:
         raise InputError(f"{view.n_draws} draws per chain cannot be judged: sample at least 8, better 1000")
     shape = (view.n_chains, view.n_draws)
     chains = {name: values.reshape(shape) for name, values in label_free(view).items()}
-    table = _summary(chains)
+    table = summarise(chains)
     stats = post["sample_stats"].dataset if "sample_stats" in post.children else {}
     n_divergent = int(np.sum(stats["diverging"].values)) if "diverging" in stats else 0
     moved = float(np.mean(stats["relabelled"].values)) if "relabelled" in stats else 0.0
@@ -252,12 +173,7 @@ def _judge(chains: dict[str, Array], table: pd.DataFrame, n_divergent: int, move
     first = next(iter(chains.values()))
     if collapsed > COLLAPSED or not np.isfinite(table["mean"]).all():
         return "degenerate"
-    good = (
-        (table["r_hat"] < MAX_R_HAT).all()
-        and (table[["ess_bulk", "ess_tail"]] > MIN_ESS).all(axis=None)
-        and n_divergent <= MAX_DIVERGENT * first.size
-    )
-    if good:
+    if is_settled(table) and n_divergent <= MAX_DIVERGENT * first.size:
         return "label switching" if moved > MIN_MOVED else "converged"
     if len(first) > 1 and table["r_hat"].max() > APART_R_HAT and _all_settled(chains):
         return "multimodal"
@@ -268,7 +184,7 @@ def _all_settled(chains: dict[str, Array]) -> bool:
     """Whether every chain on its own has settled: its halves agree, and it moves."""
     n_chains = len(next(iter(chains.values())))
     for c in range(n_chains):
-        alone = _summary({name: draws[c : c + 1] for name, draws in chains.items()})
+        alone = summarise({name: draws[c : c + 1] for name, draws in chains.items()})
         if not ((alone["r_hat"] < SETTLED_R_HAT).all() and (alone["ess_bulk"] > SETTLED_ESS).all()):
             return False
     return True

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +28,8 @@ class Draws:
         Adaptation steps before the first draw.
     interrupted : bool
         Whether sampling was stopped before the draws asked for.
+    attrs : dict
+        What the sampler says of the whole run, such as the log evidence of the standardised data.
     """
 
     unconstrained: Array
@@ -34,6 +37,7 @@ class Draws:
     sampler: str
     tune: int
     interrupted: bool = False
+    attrs: dict[str, Any] = field(default_factory=dict)
 
     def thinned(self, step: int) -> Draws:
         """Every ``step``-th draw of each chain."""

@@ -61,8 +61,11 @@ def sample_posterior(
     target_accept : float
     progressbar : bool
         False prints nothing.
-    sampler : {"nutpie", "pymc", "numpyro"}
-        nutpie runs the fused log density without compilation; the others run the PyMC model of `build_model`.
+    sampler : {"nutpie", "pymc", "numpyro", "tempering"}
+        nutpie runs the fused log density without compilation; "pymc" and "numpyro" run the PyMC model of `build_model`.
+        "tempering" is non-reversible parallel tempering from the prior: each chain is a run of its own, which reaches
+        every mode from the prior, however far apart they are. It runs until the chains agree, whatever ``tune`` says;
+        its log evidence (of the standardised data), restarts and barrier are in ``attrs``.
     method : {"nuts", "laplace", "auto"}
         "laplace" draws from the Gaussian approximation at the mode, corrected by importance resampling; its Pareto k is
         in ``attrs["pareto_k"]``. "auto" returns that where k < 0.7 and runs NUTS otherwise.

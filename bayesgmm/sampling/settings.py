@@ -13,7 +13,7 @@ from ..data import InputError
 __all__ = ["Method", "Sampler", "Settings"]
 
 Method = Literal["nuts", "laplace", "auto"]
-Sampler = Literal["nutpie", "pymc", "numpyro"]
+Sampler = Literal["nutpie", "pymc", "numpyro", "tempering"]
 _LEAST = {"draws": 4, "tune": 20, "chains": 1, "cores": 1, "thin": 1}
 
 
@@ -25,6 +25,9 @@ class Settings:
     ----------
     thin : int
         Keep every so many-th draw.
+    tempering_seconds : float
+        When tempering gives up: work of one core, counted and not timed, so that what is sampled does not depend on
+        the machine's other work.
 
     Raises
     ------
@@ -44,6 +47,7 @@ class Settings:
     log_likelihood: bool | None = None
     predictive: bool = False
     thin: int = 1
+    tempering_seconds: float = 600.0
 
     def __post_init__(self) -> None:
         for name, least in _LEAST.items():

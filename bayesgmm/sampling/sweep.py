@@ -89,7 +89,11 @@ class _Sweep:
             if settings.method == "laplace" or self.k_hat[key] < PARETO_K_LIMIT:
                 self.conclude(key, drawn)
                 return
-        if settings.sampler == "nutpie":
+        if settings.sampler == "tempering":
+            from .samplers.tempering import sample_by_tempering
+
+            self.conclude(key, sample_by_tempering(target, settings, int(rng.integers(2**63))).thinned(settings.thin))
+        elif settings.sampler == "nutpie":
             self.waiting[key] = prepared.chains(settings, rng)
         else:
             self.conclude(key, _by_other_sampler(prepared, settings, rng))
@@ -188,6 +192,7 @@ def _aligned_tree(prepared: Prepared, drawn: Draws, attrs: dict[str, Any], log_l
         "relabelled_share": float(alignment.moved.mean()),
         "relabelling_ambiguity": alignment.ambiguity,
         "relabelling_agreement_with_ecr": alignment.agreement,
+        **drawn.attrs,
     }
     return to_datatree(
         drawn.unconstrained,
@@ -207,7 +212,7 @@ def _aligned_tree(prepared: Prepared, drawn: Draws, attrs: dict[str, Any], log_l
 
 def _stats_of_data_as_given(drawn: Draws, target: Target) -> dict[str, NDArray]:
     """Sampler statistics with the log density of the data as given, as PyMC's own model has it."""
-    if drawn.sampler not in ("nutpie", "laplace"):
+    if drawn.sampler not in ("nutpie", "laplace", "tempering"):
         return drawn.stats
     shift = target.log_jacobian
     signs = {"lp": 1.0, "energy": -1.0}

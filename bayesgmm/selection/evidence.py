@@ -92,7 +92,7 @@ class LogEvidence:
 def log_evidence(
     post: xr.DataTree,
     *,
-    method: Literal["auto", "bridge", "smc"] = "auto",
+    method: Literal["auto", "bridge", "smc", "tempering"] = "auto",
     repeats: int | None = None,
     particles: int = 1000,
     random_seed: int = 0,
@@ -103,7 +103,7 @@ def log_evidence(
     ----------
     post : DataTree
         From `sample_posterior`.
-    method : {"auto", "bridge", "smc"}
+    method : {"auto", "bridge", "smc", "tempering"}
         "auto" is "bridge" where its repeats agree to within one nat, since chains that settled in different places are no
         bridge; otherwise the evidence that the draws brought with them, if they were made by tempering; otherwise "smc", unless
         rows times coordinates are beyond 5,000 and it takes minutes. Failing these it is a bridge of more rounds if the chains
@@ -111,7 +111,8 @@ def log_evidence(
         ``reason`` says why.
         "bridge" (Meng & Wong 1996; Gronau et al. 2017) uses the draws; each chain in turn is compared with a proposal fitted
         to the others, so that chains in different modes show in the standard error. "smc" tempers from the prior and uses the
-        tree's data and priors only: slower, independent of the sampler, and blind to no mode of moderate size.
+        tree's data and priors only: slower, independent of the sampler, and blind to no mode of moderate size. "tempering" is
+        what a posterior sampled by ``sampler="tempering"`` found on its way from the prior.
     repeats : int, optional
         For "bridge", rounds over the chains (1); for "smc", independent runs (4).
     particles : int
@@ -128,12 +129,16 @@ def log_evidence(
     InputError
         For another method, repeats below one, or a tree without unconstrained draws.
     """
-    if method not in ("auto", "bridge", "smc"):
-        raise InputError(f"method={method!r} is unknown: choose 'auto', 'bridge' or 'smc'")
+    if method not in ("auto", "bridge", "smc", "tempering"):
+        raise InputError(f"method={method!r} is unknown: choose 'auto', 'bridge', 'smc' or 'tempering'")
+    if method == "tempering" and "log_evidence" not in post.attrs:
+        raise InputError("method='tempering' needs a posterior sampled by tempering: pass sampler='tempering' there")
     if repeats is not None and repeats < 1:
         raise InputError(f"repeats={repeats!r}: give a whole number, at least 1")
     view = Posterior.read(post)
     target = view.target
+    if method == "tempering":
+        return _by_tempering(post, target)
     if method == "smc":
         return _by_smc(target, particles, repeats or 4, random_seed)
     found = _by_bridge(target, view, repeats or 1, random_seed)
