@@ -17,7 +17,7 @@ from ..mixture import Mixture, run_parallel, single_threaded_blas
 from ..mixture.estep import log_terms, row_blocks, terms_of
 from ..mixture.kernel import softmax_mixture
 
-__all__ = ["aic", "bic", "classification_terms", "entropy", "icl", "map_counts", "map_labels"]
+__all__ = ["aic", "bic", "classification_terms", "icl", "map_labels"]
 
 Array = NDArray[np.float64]
 
@@ -39,7 +39,7 @@ def icl(bic_value: float, log_max: float) -> float:
 
 def classification_terms(
     mixture: Mixture, values: Array, sample_weight: Array | None = None, scaling: Scaling | None = None
-) -> tuple[float, float, Array]:
+) -> tuple[float, float, Array, float]:
     """What the most probable labels say, in blocks of rows.
 
     Parameters
@@ -59,32 +59,27 @@ def classification_terms(
         -sum_ik z_ik log z_ik.
     map_counts : (K,)
         Rows whose most probable component is k (sums of case weights).
+    log_likelihood : float
+        Of the rows in the units of the mixture.
     """
     wide = mixture.widened()
 
-    def of_block(part: slice) -> tuple[float, float, Array]:
+    def of_block(part: slice) -> tuple[float, float, Array, float]:
         terms = terms_of(wide, values[part], scaling)
         weight = np.ones(terms.shape[1]) if sample_weight is None else sample_weight[part]
         labels = terms.argmax(0)
-        softmax_mixture(terms)
+        log_likelihood = float(weight @ softmax_mixture(terms))
         log_max = float(weight @ np.log(terms.max(0)))
         logs = np.log(np.maximum(terms, 1e-300))
         entropy = -float(np.einsum("kb,kb,b->", terms, logs, weight))
-        return log_max, entropy, np.bincount(labels, weights=weight, minlength=mixture.n_components)
+        counts = np.bincount(labels, weights=weight, minlength=mixture.n_components)
+        return log_max, entropy, counts, log_likelihood
 
     with single_threaded_blas():
-        log_max, entropy, counts = zip(*run_parallel(of_block, row_blocks(mixture, len(values))), strict=True)
-    return sum(log_max), max(sum(entropy), 0.0), np.sum(counts, axis=0)
-
-
-def entropy(mixture: Mixture, values: Array, sample_weight: Array | None = None) -> float:
-    """Total entropy of the responsibilities, -sum_ik z_ik log z_ik (arguments: `classification_terms`)."""
-    return classification_terms(mixture, values, sample_weight)[1]
-
-
-def map_counts(mixture: Mixture, values: Array, sample_weight: Array | None = None) -> Array:
-    """Rows by most probable component (K,) (arguments: `classification_terms`)."""
-    return classification_terms(mixture, values, sample_weight)[2]
+        log_max, entropy, counts, log_likelihood = zip(
+            *run_parallel(of_block, row_blocks(mixture, len(values))), strict=True
+        )
+    return sum(log_max), max(sum(entropy), 0.0), np.sum(counts, axis=0), sum(log_likelihood)
 
 
 def map_labels(mixture: Mixture, values: Array, scaling: Scaling | None = None) -> NDArray[np.intp]:

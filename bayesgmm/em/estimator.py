@@ -18,6 +18,7 @@ from ..data.checks import checked_weight
 from ..data.frames import as_pandas, check_finite
 from ..mixture import Mixture, log_density, responsibilities, single_threaded_blas, structure_named
 from . import criteria
+from .algorithm.iterate import MAX_ITER, TOL
 from .fit import fit_prepared
 from .prepare import Prepared, prepare_values
 from .result import EMFit
@@ -84,9 +85,9 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         n_components: int = 1,
         *,
         covariance_type: str = "full",
-        tol: float = 1e-9,
+        tol: float = TOL,
         reg_covar: float = 0.0,
-        max_iter: int = 10_000,
+        max_iter: int = MAX_ITER,
         n_init: int | str = "auto",
         init_params: str = "auto",
         weights_init: Any = None,

@@ -12,6 +12,7 @@ from ..data import InputError
 from ..data.arguments import checked
 from ..data.checks import check_components
 from ..mixture import Mixture, Structure, single_threaded_blas
+from .algorithm.iterate import MAX_ITER, TOL
 from .criteria import aic, bic, classification_terms, icl
 from .prepare import COLLINEAR, Prepared, collinear_columns, prepare
 from .repeats import most_repeated
@@ -37,8 +38,8 @@ def fit_mixture(
     *,
     sample_weight: Any = None,
     n_starts: int | str = "auto",
-    tol: float = 1e-9,
-    max_iter: int = 10_000,
+    tol: float = TOL,
+    max_iter: int = MAX_ITER,
     ridge: float = 0.0,
     random_state: int | np.random.Generator | None = 0,
     extra_starts: Sequence[Mixture] = (),
@@ -99,8 +100,8 @@ def fit_prepared(
     n_components: int,
     *,
     n_starts: int | str = "auto",
-    tol: float = 1e-9,
-    max_iter: int = 10_000,
+    tol: float = TOL,
+    max_iter: int = MAX_ITER,
     ridge: float = 0.0,
     random_state: int | np.random.Generator | None = 0,
     extra_starts: Sequence[Mixture] = (),
@@ -176,11 +177,13 @@ def _judged(pool: Pool, prepared: Prepared, reorder: bool, collinear: tuple[str,
     found = pool.single(best)
     standardised = found.reordered(found.canonical_order()) if reorder else found
     mixture = standardised.in_data_units(prepared.scaling)
-    log_likelihood = float(run.log_likelihood[best]) + jacobian
     p, n = mixture.n_parameters, design.total
-    log_max, entropy, counts = classification_terms(
-        standardised, design.source, design.row_weight if design.row_weight.size else None, design.scaling
+    # Of what is returned, on the data as given: rounding tells, where a component is very narrow.
+    weight = design.row_weight if design.row_weight.size else None
+    log_max, entropy, counts, log_likelihood = classification_terms(
+        mixture.standardised(prepared.scaling), prepared.values, weight, prepared.scaling
     )
+    log_likelihood += jacobian
     bic_value = bic(log_likelihood, p, n)
     trace = run.trace[:, best]
     return EMFit(

@@ -24,6 +24,7 @@ import numpy as np
 from ..data import InputError
 from ..data.arguments import check_counts, checked_with
 from ..mixture import COVARIANCE_TYPES, Mixture, Structure, model_names, single_threaded_blas, structure_named
+from .algorithm.iterate import MAX_ITER, TOL
 from .cells import Cell, Grid, rewritten
 from .fit import fit_prepared, standardised_start
 from .prepare import Prepared, prepare
@@ -45,8 +46,8 @@ def fit_grid(
     *,
     sample_weight: Any = None,
     n_starts: int | str = "auto",
-    tol: float = 1e-9,
-    max_iter: int = 10_000,
+    tol: float = TOL,
+    max_iter: int = MAX_ITER,
     ridge: float = 0.0,
     random_state: int | None = 0,
     n_jobs: int | None = None,
@@ -102,7 +103,7 @@ def extended(
     The new cells start from theirs, too, so that none falls behind a cell that it contains. Parameters as in `fit_grid`.
     """
     names = {name for _, name in (*grid.fits, *grid.failures, *grid.aliases)}
-    options = {"n_starts": "auto", "tol": 1e-9, "max_iter": 10_000, "ridge": 0.0}
+    options = {"n_starts": "auto", "tol": TOL, "max_iter": MAX_ITER, "ridge": 0.0}
     counts, structures = _axes(n_components, sorted(names, key=COVARIANCE_TYPES.index))
     how = _How(sample_weight, missing, options, random_state, n_jobs, progressbar)
     return _filled(grid, data, counts, structures, how)
@@ -148,10 +149,7 @@ def _axes(n_components: Iterable[int], covariance_types: Iterable[str]) -> tuple
     names = [covariance_types] if isinstance(covariance_types, str) else list(covariance_types)
     if not counts or not names:
         raise InputError("the grid is empty; give at least one n_components and one covariance type")
-    try:
-        structures = {name: structure_named(name) for name in names}
-    except ValueError as error:
-        raise InputError(str(error)) from None
+    structures = {name: structure_named(name) for name in names}
     return counts, sorted(structures.values(), key=lambda s: len(s.contains))
 
 

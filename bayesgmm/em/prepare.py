@@ -37,11 +37,14 @@ class Prepared:
         Of the standardised rows (`Scaling.rows`); rows of weight zero are left out.
     scaling : Scaling
         From the units of the data to the scale of those rows.
+    values : (N, D)
+        The rows as given, none of weight zero.
     """
 
     columns: tuple[str, ...]
     design: Design
     scaling: Scaling
+    values: Array
 
     @property
     def structure(self) -> Structure:
@@ -91,8 +94,8 @@ def prepare_values(values: Array, columns: tuple[str, ...], structure: Structure
 
         as_table(pd.DataFrame(values, columns=list(columns)))  # raises the error that names the culprit
     if len(values) <= _BLOCK:
-        return Prepared(columns, Design.of(scaling.rows(values), structure, weight), scaling)
-    return Prepared(columns, Design.of(values, structure, weight, scaling), scaling)
+        return Prepared(columns, Design.of(scaling.rows(values), structure, weight), scaling, values)
+    return Prepared(columns, Design.of(values, structure, weight, scaling), scaling, values)
 
 
 def used_rows(values: Array, weight: Array | None) -> tuple[Array, Array | None]:

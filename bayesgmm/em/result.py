@@ -148,7 +148,7 @@ class EMFit:
     @property
     def excluded(self) -> Optimum | None:
         """The best spurious optimum that is above this solution; None where there is none."""
-        above = [o for o in self.optima if o.spurious and o.log_likelihood > self.log_likelihood]
+        above = [o for o in self.optima[1:] if o.spurious and o.log_likelihood > self.log_likelihood]
         return max(above, key=lambda o: o.log_likelihood, default=None)
 
     @property

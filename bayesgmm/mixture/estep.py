@@ -163,7 +163,11 @@ class Design:
     def is_narrow(self, mixture: Mixture) -> bool:
         """Whether a component is so narrow that the expanded form would lose digits."""
         _, smallest = mixture.structure.floored(mixture.covariances, 0.0)
-        return bool(self.radius * np.finfo(float).eps > _CANCELLATION * smallest.min())
+        return bool(self.loses_digits(smallest).any())
+
+    def loses_digits(self, smallest: Array) -> NDArray[np.bool_]:
+        """Whether the expanded form does, for components whose smallest variance in any direction is ``smallest`` (...)."""
+        return np.asarray(self.radius * np.finfo(float).eps > _CANCELLATION * smallest)
 
 
 class _Lent:

@@ -25,13 +25,15 @@ from numpy.typing import NDArray
 from ...mixture import Design, Mixture, Statistics
 from .run import Run
 from .squarem import LARGEST_STEP, StepLengths, extrapolated, merge
-from .steps import FLOOR, expectation_step, maximisation_step, per_component
+from .steps import FLOOR, expectation_step, maximisation_step
 
-__all__ = ["run_em"]
+__all__ = ["MAX_ITER", "TOL", "run_em"]
 
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
+# Log likelihood still to gain, per row, below which a run stops, and E-steps after which it does in any case.
+TOL, MAX_ITER = 1e-9, 10_000
 # Bound on |r| / |v| = 1 / (1 - c) below which convergence is fast: c < 0.2.
 _FAST = 1.25
 
@@ -39,8 +41,8 @@ _FAST = 1.25
 def run_em(
     design: Design,
     start: Mixture,
-    tol: float = 1e-9,
-    max_iter: int = 10_000,
+    tol: float = TOL,
+    max_iter: int = MAX_ITER,
     ridge: float = 0.0,
     accelerate: bool = True,
     singular: bool = False,
@@ -86,14 +88,14 @@ class _Batch:
         self.calm = np.zeros(s, dtype=int)
         covariances, smallest = start.structure.floored(start.covariances, FLOOR)
         self.x = Mixture(start.structure, start.weights, start.means, covariances)
-        self.smallest = per_component(smallest, k)
+        self.smallest = start.structure.smallest_per_component(smallest, k)
         # Results
         self.weights, self.means = start.weights.copy(), start.means.copy()
         self.covariances = np.array(covariances)
         self.log_likelihood = np.full(s, -np.inf)
         self.n_iter = np.zeros(s, dtype=np.int64)
         self.converged, self.degenerate = np.zeros(s, dtype=bool), np.zeros(s, dtype=bool)
-        self.remaining, self.all_smallest = np.full(s, np.inf), np.array(self.smallest)
+        self.all_smallest = np.array(self.smallest)
         self.counts = np.zeros((s, k))
         self.trace: list[Array] = []
 
@@ -128,7 +130,7 @@ class _Batch:
         mixture = Mixture(self.x.structure, self.weights, self.means, self.covariances)
         trace = np.array(self.trace) if self.trace else np.empty((0, len(self.weights)))
         return Run(
-            mixture, self.log_likelihood, self.n_iter, self.converged, self.degenerate, self.remaining,
+            mixture, self.log_likelihood, self.n_iter, self.converged, self.degenerate,
             self.all_smallest, self.counts, trace,
         )  # fmt: skip
 
@@ -175,7 +177,6 @@ class _Batch:
         gain = l1 - l0
         slowest = self.steps.slowest.max(1)
         remaining = np.maximum(gain, 0.0) * np.maximum(0.5 * slowest, 1.0)
-        self.remaining[self.active] = remaining
         rounding = np.abs(gain) <= 4 * np.finfo(float).eps * np.abs(l1)
         met = ((remaining < self.left) & ~growing) | rounding
         self.calm = np.where(met, self.calm + 1, 0)

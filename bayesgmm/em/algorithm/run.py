@@ -30,8 +30,6 @@ class Run:
         E-steps spent.
     converged, degenerate : (S,) bool
         Stopping rule met; a component empty or as narrow as the floor allows. Neither: the iterations ran out.
-    remaining : (S,)
-        Estimated log likelihood left to gain.
     smallest : (S, K)
         Smallest eigenvalue of each component.
     counts : (S, K)
@@ -45,7 +43,6 @@ class Run:
     n_iter: NDArray[np.int64]
     converged: Flags
     degenerate: Flags
-    remaining: Array
     smallest: Array
     counts: Array
     trace: Array
@@ -54,7 +51,7 @@ class Run:
         """Some of the starts."""
         return Run(
             self.mixture[which], self.log_likelihood[which], self.n_iter[which], self.converged[which],
-            self.degenerate[which], self.remaining[which], self.smallest[which], self.counts[which],
+            self.degenerate[which], self.smallest[which], self.counts[which],
             self.trace[:, which],
         )  # fmt: skip
 
@@ -75,7 +72,6 @@ class Run:
             all_of("n_iter"),
             all_of("converged"),
             all_of("degenerate"),
-            all_of("remaining"),
             all_of("smallest"),
             all_of("counts"),
             np.concatenate(padded, axis=1),

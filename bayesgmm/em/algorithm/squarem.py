@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...mixture import Mixture
-from .steps import FLOOR, per_component
+from .steps import FLOOR
 
 __all__ = ["LARGEST_STEP", "StepLengths", "extrapolated", "merge"]
 
@@ -87,6 +87,6 @@ def extrapolated(
         return x2, np.zeros(x2.weights.shape), np.zeros_like(usable), growing
     point = _from_coordinates(np.where(usable[:, None], target, c2), x2)
     covariances, smallest = x2.structure.floored(point.covariances, 10 * FLOOR)
-    smallest = per_component(smallest, x2.n_components)
+    smallest = x2.structure.smallest_per_component(smallest, x2.n_components)
     usable &= (smallest.min(1) > 10 * FLOOR) & (point.weights.min(1) > 1e-12)
     return Mixture(point.structure, point.weights, point.means, covariances), smallest, usable, growing

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from ...mixture import Design, Mixture, Statistics, expected_statistics
 from ...mixture.structure import Structure
 
-__all__ = ["FLOOR", "expectation_step", "maximisation_step", "per_component"]
+__all__ = ["FLOOR", "expectation_step", "maximisation_step"]
 
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -18,16 +18,6 @@ Flags = NDArray[np.bool_]
 FLOOR = 1e-9
 # Expected rows below which a component counts as empty.
 _EMPTY = 1e-4
-# How far the Cholesky route is needed: see `Design.is_narrow`.
-_CANCELLATION = 1e-8
-
-
-def per_component(smallest: Array, n_components: int) -> Array:
-    """Smallest eigenvalues (S, K), from those (S, ...) of a structure's own matrices or variances."""
-    flat = smallest.reshape(len(smallest), -1)
-    if flat.shape[1] % n_components == 0:
-        return flat.reshape(len(flat), n_components, -1).min(-1)
-    return np.broadcast_to(flat.min(-1)[:, None], (len(flat), n_components))
 
 
 def maximisation_step(
@@ -60,12 +50,12 @@ def maximisation_step(
         covariances = structure.add_ridge(covariances, ridge)
     covariances, smallest = structure.floored(covariances, FLOOR)
     mixture = Mixture(structure, counts / counts.sum(-1, keepdims=True), shift + statistics.centres, covariances)
-    return mixture, per_component(smallest, counts.shape[-1]), (statistics.counts <= _EMPTY).any(-1)
+    return mixture, structure.smallest_per_component(smallest, counts.shape[-1]), (statistics.counts <= _EMPTY).any(-1)
 
 
 def expectation_step(mixture: Mixture, design: Design, smallest: Array) -> Statistics:
     """E-step of S mixtures; only those that need it take the slow route for narrow components."""
-    narrow = design.radius * np.finfo(float).eps > _CANCELLATION * smallest.min(-1)
+    narrow = design.loses_digits(smallest.min(-1))
     if narrow.all() or not narrow.any():
         return expected_statistics(mixture, design, narrow=bool(narrow.any()))
     wide_part = expected_statistics(mixture[~narrow], design, narrow=False)

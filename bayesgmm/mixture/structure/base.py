@@ -167,6 +167,11 @@ class Structure(ABC):
     def floored(self, covariances: Array, floor: float) -> tuple[Array, Array]:
         """Covariances with no eigenvalue below ``floor``, and the smallest eigenvalues before that."""
 
+    def smallest_per_component(self, smallest: Array, n_components: int) -> Array:
+        """Smallest eigenvalue of each component (S, K), from those (S, ...) that `floored` returns."""
+        own = smallest.reshape(len(smallest), self.n_factors(n_components), -1).min(-1)
+        return np.broadcast_to(own, (len(own), n_components))
+
     @abstractmethod
     def coordinates(self, covariances: Array) -> Array:
         """Unconstrained coordinates for extrapolation, in an array of the same shape."""
