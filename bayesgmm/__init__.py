@@ -6,7 +6,9 @@ posterior path alone.
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
@@ -38,6 +40,7 @@ _HOME = {
     "coclustering": "clusters.coclustering",
     "consensus": "clusters.consensus",
     "clusters": "clusters.clusters",
+    "average": "selection.average",
     "em_vs_posterior": "contrast.em",
     "kmeans_contrast": "contrast.kmeans",
     "predictive_checks": "checks.predictive_checks",
@@ -86,8 +89,20 @@ if TYPE_CHECKING:
     from .report.plots.model import plot_marginals, plot_pairs, plot_predictive
     from .report.plots.rows import plot_coclustering, plot_memberships, plot_uncertain_rows
     from .sampling.sample import sample_posterior
+    from .selection.average import average
     from .selection.compare import compare
     from .selection.evidence import log_evidence
+
+
+class _Package(ModuleType):
+    """Importing the folder `clusters` must not hide the function of that name."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not (name in _HOME and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
 
 
 def __getattr__(name: str) -> Any:

@@ -46,3 +46,12 @@ def test_every_public_name_exists() -> None:
         assert getattr(bayesgmm, name) is not None
     with pytest.raises(AttributeError, match="nothing_of_that_name"):
         bayesgmm.nothing_of_that_name  # noqa: B018
+
+
+def test_a_folder_does_not_hide_the_function_of_its_name():
+    """In a fresh process, whichever is used first."""
+    code = (
+        "import bayesgmm.clusters.rows, bayesgmm as bg, types; assert isinstance(bg.clusters, types.FunctionType); "
+        "from bayesgmm.clusters import coclustering; assert isinstance(coclustering, types.ModuleType)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

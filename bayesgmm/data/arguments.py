@@ -178,6 +178,13 @@ def check_grid(name: str, value: Any) -> Any:
     return value
 
 
+def check_comparison(name: str, value: Any) -> Any:
+    """What `compare` returns."""
+    if not hasattr(value, "columns") or "p_model" not in value:
+        raise InputError(f"{name} is a {type(value).__name__}; give what compare returned")
+    return value
+
+
 def check_fit(name: str, value: Any) -> Any:
     """What `fit_mixture` returns."""
     if not (hasattr(value, "mixture") and hasattr(value, "optima")):
@@ -230,7 +237,7 @@ _SWITCHES = (
     "warm_start",
     "log_likelihood",
 )
-_TEXTS = ("init", "method", "sampler", "loss", "command", "missing", "init_params")
+_TEXTS = ("by", "init", "method", "sampler", "loss", "command", "missing", "init_params")
 _SIZES = (
     "max_iter", "n_boot", "chains", "cores", "thin", "repeats", "particles", "max_clusters", "max_draws", "max_components", "n",
     "max_features", "n_init", "n_replicates",
@@ -260,6 +267,7 @@ RULES: dict[str, Check] = {
     "memberships": check_dataset,
     "ds": check_dataset,
     "grid": check_grid,
+    "comparison": check_comparison,
     "em": check_fit,
     "errors": check_errors,
     "folder": check_path,
