@@ -26,7 +26,11 @@ _MOST_WORK, _WORK_PER_GRADIENT = 5e10, 1e4
 
 
 def sampled_until_settled(
-    wanted: list[Target], grid: Grid, settings: Settings, store: DrawStore | None = None
+    wanted: list[Target],
+    grid: Grid,
+    settings: Settings,
+    store: DrawStore | None = None,
+    failed: dict[str, str] | None = None,
 ) -> tuple[dict[str, xr.DataTree], dict[str, Diagnosis], tuple[str, ...]]:
     """Sample every model; those whose chains have not settled once more, more carefully and with eight times the draws.
 
@@ -41,6 +45,8 @@ def sampled_until_settled(
         Of the first run. Of those that change numbers, ``draws``, ``chains`` and ``random_seed`` are the caller's.
     store : DrawStore, optional
         Where models are kept as soon as they are done, and looked for first.
+    failed : dict of Target.key to str, optional
+        As in `sample_many`: models noted here are in neither result.
 
     Returns
     -------
@@ -73,11 +79,16 @@ def sampled_until_settled(
 
     missing = [p for p in wanted if p.key not in found]
     if missing:
-        sample_many(missing, settings, em=em, finished=first)
-    again = [p for p in missing if _worth_more(diagnoses[p.key], posteriors[p.key])]
+        sample_many(missing, settings, em=em, finished=first, failed=failed)
+    again = [p for p in missing if p.key in diagnoses and _worth_more(diagnoses[p.key], posteriors[p.key])]
     if again:
-        sample_many(again, replace(settings, draws=_LONGER * settings.draws, **longer), em=em, finished=second)
-    keys = [p.key for p in wanted]
+        sample_many(
+            again, replace(settings, draws=_LONGER * settings.draws, **longer), em=em, finished=second, failed=failed
+        )
+    for key in failed or ():
+        # A longer run that collapsed says of the shorter one that it had not seen the collapse yet.
+        posteriors.pop(key, None)
+    keys = [p.key for p in wanted if p.key in posteriors]
     return {k: posteriors[k] for k in keys}, {k: diagnoses[k] for k in keys}, tuple(found)
 
 

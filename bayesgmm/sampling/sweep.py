@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..data import InputError
 from ..em import EMFit
 from ..mixture import responsibilities, single_threaded_blas
 from ..mixture.relabel import align_labels
@@ -38,6 +39,7 @@ def sample_many(
     *,
     em: Mapping[str, EMFit] | None = None,
     finished: Finished | None = None,
+    failed: dict[str, str] | None = None,
 ) -> dict[str, xr.DataTree]:
     """Sample several models, sharing the cores and one compilation among all their chains.
 
@@ -51,25 +53,32 @@ def sample_many(
     finished : function of Target.key and DataTree, optional
         Called with each model as soon as all its chains have run to their end, while others still run. After an interrupt
         there is then nothing but what it was called with: KeyboardInterrupt is raised.
+    failed : dict of Target.key to str, optional
+        Where models are noted, with the reason, whose draws have collapsed: components without a volume.
 
     Returns
     -------
     dict of Target.key to DataTree
+
+    Raises
+    ------
+    InputError
+        If draws have collapsed and there is no ``failed`` to note it in.
     """
     settings = Settings() if settings is None else settings
     refuse_beyond_memory(targets, settings)
-    sweep = _Sweep(settings, finished)
+    sweep = _Sweep(settings, finished, failed)
     for target in targets:
         sweep.add(target, (em or {}).get(target.key))
     sweep.run()
-    return {target.key: sweep.trees[target.key] for target in targets}
+    return {target.key: sweep.trees[target.key] for target in targets if target.key in sweep.trees}
 
 
 class _Sweep:
     """Models on their way: prepared, their chains waiting, their draws aligned."""
 
-    def __init__(self, settings: Settings, finished: Finished | None) -> None:
-        self.settings, self.finished = settings, finished
+    def __init__(self, settings: Settings, finished: Finished | None, failed: dict[str, str] | None) -> None:
+        self.settings, self.finished, self.failed = settings, finished, failed
         seed = settings.random_seed
         self.seed = int(np.random.default_rng().integers(2**63) if seed is None else seed)
         self.begun = time.perf_counter()
@@ -117,8 +126,18 @@ class _Sweep:
             raise KeyboardInterrupt
         n = self.settings.chains
         for i, key in enumerate(self.waiting):
-            if key not in self.trees:
+            if key not in self.trees and key not in (self.failed or ()):
                 self.conclude(key, self._gathered(results[i * n : (i + 1) * n], interrupted))
+
+    def _refuse(self, key: str) -> None:
+        """Covariances that are singular to the last digit: likelihood without bound, which the prior does not outweigh."""
+        reason = (
+            f"the draws of {key} have collapsed, a component has no volume: look for repeated rows, use fewer components, a "
+            "narrower structure, or a scale prior that keeps further away from zero"
+        )
+        if self.failed is None:
+            raise InputError(reason) from None
+        self.failed[key] = reason
 
     def _gathered(self, results: Sequence[Result], interrupted: bool = False) -> Draws:
         return gather(results, self.settings.tune, interrupted).thinned(self.settings.thin)
@@ -133,9 +152,13 @@ class _Sweep:
         }
         if key in self.k_hat:
             attrs["pareto_k"] = self.k_hat[key]
-        tree = _aligned_tree(self.prepared[key], drawn, attrs, self.settings.log_likelihood)
-        if self.settings.predictive:
-            _add_predictive(tree, self.prepared[key].target, self.seed)
+        try:
+            tree = _aligned_tree(self.prepared[key], drawn, attrs, self.settings.log_likelihood)
+            if self.settings.predictive:
+                _add_predictive(tree, self.prepared[key].target, self.seed)
+        except np.linalg.LinAlgError:
+            self._refuse(key)
+            return
         if self.finished is not None:
             self.finished(key, tree)
         self.trees[key] = tree

@@ -52,6 +52,7 @@ def compare(
     random_seed: int = 0,
     store: AssessmentStore | None = None,
     screen: Screen | None = None,
+    failed: Mapping[str, str] | None = None,
 ) -> pd.DataFrame:
     """Compare models of the same data.
 
@@ -76,6 +77,8 @@ def compare(
         Where what is computed of each model is kept as soon as it is done, and looked for first.
     screen : Screen, optional
         Approximate evidences of the grid's models, computed here if not given.
+    failed : mapping of str to str, optional
+        Models of the grid that could not be sampled, and why: withheld, too, and not counted among those left out.
 
     Returns
     -------
@@ -108,12 +111,15 @@ def compare(
     if evidence and grid is not None and screen is None:
         screen = _screened(next(iter(posts.values())), grid)
     cells = [_cell(m, grid) for m in models.values()]
+    if screen is not None and failed:
+        screen = screen.without(ModelKey.parse(key) for key in failed)
     table, attrs = _probable(models, cells, grid, prior_k, screen, random_seed)
+    attrs["withheld"] |= failed or {}
     table = _table(models, {name: _criteria(Posterior.read(post), grid) for name, post in posts.items()}, table)
     table.attrs.update(
         **attrs,
         sentence=sentence(table),
-        notes=_notes(models),
+        notes=[*_notes(models), *(f"{name}: not sampled, {why}" for name, why in (failed or {}).items())],
         aliases=aliases,
         versions=_versions(),
         seed=random_seed,
@@ -207,8 +213,6 @@ def _table(
 
 
 def _check_same_data(posts: Mapping[str, xr.DataTree]) -> None:
-    if not posts:
-        raise InputError("there is nothing to compare: give at least one sampled model, as {'2': post2, '3': post3}")
     prints = {name: post.attrs.get("data_fingerprint") for name, post in posts.items()}
     first = next(iter(prints))
     weights = {name: post["constant_data"].dataset.get("sample_weight") for name, post in posts.items()}

@@ -53,6 +53,11 @@ class Screen:
 
     laplace: dict[Cell, float]
 
+    def without(self, cells: Iterable[Cell]) -> Screen:
+        """The same for fewer models."""
+        gone = set(cells)
+        return Screen({cell: value for cell, value in self.laplace.items() if cell not in gone})
+
     def bounds(self, sampled: Mapping[Cell, float]) -> dict[Cell, float]:
         """Upper bounds of the log evidences of the models that were not sampled, from those (not NaN) that were."""
         own = [sampled[cell] - value for cell, value in self.laplace.items() if np.isfinite(sampled.get(cell, np.nan))]

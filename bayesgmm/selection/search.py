@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ..checks.until import sampled_until_settled
+from ..data import InputError
 from ..em import Grid
 from ..em.grid import extended
 from ..mixture.key import ModelKey
@@ -48,6 +49,8 @@ class Search:
         Models that were found in the store.
     said : list of str
         What was looked at besides what was asked for, and why.
+    failed : dict of str to str
+        Models that could not be sampled, and why: they lose their evidence, and are no part of the rest.
     """
 
     table: Table
@@ -59,6 +62,7 @@ class Search:
     diagnoses: dict[str, Diagnosis] = field(default_factory=dict)
     reused: list[str] = field(default_factory=list)
     said: list[str] = field(default_factory=list)
+    failed: dict[str, str] = field(default_factory=dict)
     comparison: pd.DataFrame = field(init=False)
     _screen: Screen = field(init=False)
     _assessed: AssessmentStore = field(init=False)
@@ -70,10 +74,12 @@ class Search:
     def sample(self, cells: list[Cell]) -> None:
         """Sample models of the grid, and compare them with those that were sampled before."""
         wanted = [Target.of(self.table, *cell, self.priors) for cell in cells]
-        posteriors, diagnoses, reused = sampled_until_settled(wanted, self.grid, self.how, self.store)
+        posteriors, diagnoses, reused = sampled_until_settled(wanted, self.grid, self.how, self.store, self.failed)
         self.posteriors |= posteriors
         self.diagnoses |= diagnoses
         self.reused += reused
+        if not self.posteriors:
+            raise InputError(f"no model could be sampled: {next(iter(self.failed.values()), 'none was asked for')}")
         self.comparison = compare(
             self.posteriors,
             grid=self.grid,
@@ -81,6 +87,7 @@ class Search:
             random_seed=int(self.how.random_seed or 0),
             store=self._assessed,
             screen=self._screen,
+            failed=self.failed,
         )
 
     def look_further(self, last: int) -> None:
@@ -115,4 +122,4 @@ class Search:
             self.said.append(f"because by their Laplace approximations they might matter also {named}")
 
     def _sampled(self) -> set[Cell]:
-        return {ModelKey.parse(key) for key in self.posteriors}
+        return {ModelKey.parse(key) for key in (*self.posteriors, *self.failed)}

@@ -192,7 +192,7 @@ def test_one_model_under_two_names_is_counted_once(posts):
 def test_different_data_are_refused(posts):
     with pytest.raises(InputError, match="different data"):
         compare({"a": posts["1 full"], "b": sampled(rows(9), 1)})
-    with pytest.raises(InputError, match="nothing to compare"):
+    with pytest.raises(InputError, match="give a mapping of names to posteriors"):
         compare({})
 
 
