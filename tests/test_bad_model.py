@@ -26,9 +26,7 @@ def days() -> np.ndarray:
 
 @pytest.mark.slow
 def test_a_model_that_collapses_does_not_take_the_others_with_it(tmp_path) -> None:
-    found = bg.analyze(
-        days(), range(1, 4), ("full",), draws=100, chains=2, random_seed=0, progressbar=False, folds=None
-    )
+    found = bg.analyze(days(), range(1, 4), ("full",), draws=100, chains=2, random_seed=0, progressbar=False)
     withheld = found.comparison.attrs["withheld"]
     assert withheld
     assert all("collapsed" in why or "settles" in why for why in withheld.values())

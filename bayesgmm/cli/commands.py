@@ -22,6 +22,7 @@ from .options import (
     Draws,
     PriorsText,
     Quiet,
+    ReportComponents,
     Seed,
     Structure,
     output_path,
@@ -91,7 +92,7 @@ def _common(
 @reads_table
 def report(
     reading: Reading,
-    components: Components = "1:6",
+    components: ReportComponents = None,
     covariance: Covariance = ALL_COVARIANCES,
     priors: PriorsText = None,
     output: Annotated[str, typer.Option("-o", "--output", help="Folder for the results.")] = "bayesgmm-report",
@@ -113,14 +114,16 @@ def report(
 
     A run that was interrupted goes on where it was when it is given again: models that were done are taken from the folder.
     """
-    counts, names = parse_components(components), parse_covariances(covariance)
+    counts = None if components is None else parse_components(components)
+    names = parse_covariances(covariance)
     parse_priors(priors)
     folder = output_path(output)
     from ..report.files import reserved
 
     table = reading.table()
     chosen = priors_for(priors, table)
-    check_counts(counts, table)
+    if counts is not None:
+        check_counts(counts, table)
     with reserved(folder):
         announce(table, quiet or as_json)
         from ..analysis import analyze

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ALL_COVARIANCES", "AsJson", "Chains", "Columns", "Components", "Config", "Covariance", "Data", "Draws", "PriorsText",
-    "Quiet", "Seed", "Structure", "output_path", "parse_components", "parse_covariances", "parse_names", "parse_priors",
-    "priors_for",
+    "Quiet", "ReportComponents", "Seed", "Structure", "output_path", "parse_components", "parse_covariances", "parse_names",
+    "parse_priors", "priors_for",
 ]  # fmt: skip
 
 
@@ -169,6 +169,14 @@ Data = Annotated[
     ),
 ]
 Components = Annotated[str, typer.Option("-k", "--components", help="Component counts: 3, 1:6 or 1,2,4.")]
+ReportComponents = Annotated[
+    str | None,
+    typer.Option(
+        "-k",
+        "--components",
+        help="Component counts: 3, 1:6 or 1,2,4. By default 1:6, and further while the largest is the most probable.",
+    ),
+]
 Columns = Annotated[str | None, typer.Option("--columns", help="Columns to use, separated by commas; all by default.")]
 Covariance = Annotated[
     str,

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
 
 __all__ = ["emit_json", "show_table"]
 
+# Columns of text that a table takes where nothing limits it.
+_WIDEST = 1000
 _SHORT = {
     "n_components": "K",
     "covariance_type": "covariance",
@@ -33,10 +35,11 @@ def _cell(value: Any) -> str:
 
 
 def show_table(frame: pd.DataFrame, title: str) -> None:
-    """A frame as a rich table on stdout."""
+    """A frame as a rich table on stdout: as wide as it needs where that is no terminal, folded to the terminal where it is."""
     from rich import box
     from rich.console import Console
     from rich.markup import escape
+    from rich.measure import Measurement
     from rich.table import Table
 
     table = Table(
@@ -44,13 +47,20 @@ def show_table(frame: pd.DataFrame, title: str) -> None:
     )
     for name in frame.columns:
         numeric = frame[name].dtype.kind in "iuf"
-        short = numeric or frame[name].astype(str).str.len().max() <= 12
+        # Words fold where there is no room, numbers never: no value is shown in part.
         table.add_column(
-            escape(_SHORT.get(str(name), str(name))), justify="right" if numeric else "left", no_wrap=short
+            escape(_SHORT.get(str(name), str(name))),
+            justify="right" if numeric else "left",
+            no_wrap=numeric,
+            overflow="fold",
         )
     for row in frame.itertuples(index=False):
         table.add_row(*(escape(_cell(value)) for value in row))
-    Console().print(table)
+    console = Console()
+    if not console.is_terminal:
+        needed = Measurement.get(console, console.options.update(max_width=_WIDEST), table).maximum
+        console = Console(width=max(console.width, needed))
+    console.print(table)
 
 
 def emit_json(payload: Any) -> None:

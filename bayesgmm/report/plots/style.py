@@ -21,8 +21,12 @@ INK = "#1c1b1a"
 MUTED = "#6b6862"
 GRID = "#dedad1"
 
-# Okabe & Ito (2008), without black, which is the ink, and with yellow, faint on white, last.
-PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#b8a800")
+# Okabe & Ito (2008), without black, which is the ink, and with yellow, faint on white, last; then five of Tol's (2021) muted
+# and Brewer's dark colours that are apart from these, so that twelve clusters have twelve colours.
+PALETTE = (
+    "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#b8a800", "#882255", "#332288", "#7a5230", "#7fd1a8",
+    "#8f5bd6",
+)  # fmt: skip
 # No two of twelve clusters share a marker, so that none is told by its colour alone.
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*", "h", "p")
 _LINES = ("-", (0, (4, 1.5)), (0, (1.2, 1.2)))
