@@ -16,7 +16,7 @@ from bayesgmm.posterior.target import Target
 from bayesgmm.sampling.posterior import Posterior
 from bayesgmm.sampling.predictive import prior_draws
 from bayesgmm.sampling.sample import sample_posterior
-from bayesgmm.selection.evidence import log_evidence
+from bayesgmm.selection.evidence import log_evidence, smc_summary
 
 from ..benchmarks.verdicts import realigned
 
@@ -165,3 +165,33 @@ def test_chains_in_different_places_are_no_bridge():
     found = log_evidence(apart, random_seed=1)
     assert found.method == "smc"
     assert found.value == pytest.approx(expected.value, abs=4 * found.se + 0.1)
+
+
+def test_what_no_method_settles_is_withheld_unless_the_draws_bring_it(monkeypatch):
+    """Chains apart, and too many rows to temper: no number; with tempering's own evidence in the tree, that number."""
+    rng = np.random.default_rng(4)
+    y = np.concatenate([rng.normal(0, 1, (60, 1)), rng.normal(6, 1, (60, 1))])
+    good = sampled(y, 2, draws=300)
+    u = good["unconstrained_posterior"]["u"].values.copy()
+    u[0] += 25 * u.std((0, 1))
+    apart = realigned(good, u, np.zeros(u.shape[:2], dtype=bool))
+    monkeypatch.setattr("bayesgmm.selection.evidence._MOST_TO_TEMPER", 0)
+    found = log_evidence(apart)
+    assert np.isnan(found.value)
+    assert "bridge gives" in found.reason
+    assert not found.settled
+    assert "withheld" in repr(found)
+    target = Posterior.read(apart).target
+    runs = np.array([-180.1, -180.0, -179.9, -180.0]) - target.log_jacobian
+    apart.attrs |= {"log_evidence": runs.mean(), "log_evidence_runs": runs, "log_evidence_se": 0.04}
+    found = log_evidence(apart)
+    assert (found.method, found.value) == ("tempering", pytest.approx(-180.0, abs=1e-9))
+    apart.attrs["log_evidence_se"] = 5.0
+    assert np.isnan(log_evidence(apart).value)
+
+
+def test_runs_of_smc_that_are_nats_apart_have_a_large_error():
+    """On the natural scale one run of four that rules the others has a relative error of one at most, whatever they say."""
+    assert smc_summary(np.array([-327.9, -314.8])).se == pytest.approx(6.55, abs=1e-9)
+    near = smc_summary(np.array([-10.0, -10.1, -9.9]))
+    assert near.se == pytest.approx(0.1 / np.sqrt(3), rel=0.02)
