@@ -54,6 +54,8 @@ _HOME = {
     "plot_predictive": "report.plots.model",
     "plot_uncertain_rows": "report.plots.rows",
     "plot_verdict": "report.plots.checks",
+    "load_model": "kept",
+    "save_model": "kept",
     "analyze": "analysis",
     "Analysis": "analysis",
     "load_analysis": "analysis",
@@ -72,16 +74,10 @@ if TYPE_CHECKING:
     from .contrast.em import em_vs_posterior
     from .contrast.kmeans import kmeans_contrast
     from .data import InputError, list_datasets, load_dataset
-    from .em import (
-        EMFit,
-        GaussianMixture,
-        Grid,
-        fit_grid,
-        fit_mixture,
-        likelihood_ratio_test,
-        membership_intervals,
-        standard_errors,
-    )
+    from .em import EMFit, GaussianMixture, Grid, fit_grid, fit_mixture, likelihood_ratio_test
+    from .em.membership_intervals import membership_intervals
+    from .em.standard_errors import standard_errors
+    from .kept import load_model, save_model
     from .posterior import HalfNormalScale, InverseGammaScale, LogNormalScale, Priors
     from .posterior.maximum import find_map
     from .posterior.pymc_model import build_model

@@ -65,7 +65,8 @@ KINDS = {
     "new_data": ("rows", 5, object(), [["a", "b"]], np.zeros((3, 5)), {}),
     "sample_weight": WEIGHTS,
     "gm": (5, "gm", [], object(), True),
-    "folder": (None, 5, "", [], True),
+    **dict.fromkeys(("folder", "path"), (None, 5, "", [], True)),
+    "model": (None, 5, "fit", [], {}, object(), bg.GaussianMixture(2)),
     "columns": ([], ["nowhere"], "nowhere", ["x0", "x0"]),
     "posterior": ("best", [], [(9, "full")], 5, None, [3]),
 }  # fmt: skip
@@ -86,7 +87,8 @@ def given() -> dict:
         "comparison": pd.DataFrame({"p_model": [1.0], "weight": [1.0]}, index=["2 diag"]),
         "memberships": members, "grid": bg.fit_grid(ROWS, [1, 2], ["diag"], progressbar=False), "n_components": 2,
         "coclustering": bg.coclustering(post), "errors": fit.standard_errors(ROWS),
-        "contrast": bg.em_vs_posterior(fit, post), "folder": "nowhere", "name": "iris",
+        "contrast": bg.em_vs_posterior(fit, post), "folder": "nowhere", "model": fit, "path": "nowhere.json",
+        "name": "iris",
     }  # fmt: skip
 
 

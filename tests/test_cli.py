@@ -127,7 +127,25 @@ def test_datasets(monkeypatch, capsys) -> None:
     assert run(monkeypatch, capsys, "datasets")[0] == 0
 
 
-@pytest.mark.parametrize("command", [[], ["report"], ["em"], ["sample"], ["compare"], ["datasets"]])
+def test_doctor(monkeypatch, capsys) -> None:
+    from importlib.metadata import version
+
+    from bayesgmm.cli import doctor
+
+    code, out, _ = run(monkeypatch, capsys, "doctor", "--json")
+    found = json.loads(out)
+    assert (code, found["problems"]) == (0, [])
+    assert found["versions"]["numpy"] == version("numpy")
+    assert found["cores"] >= 1
+    assert "no problem found" in run(monkeypatch, capsys, "doctor")[1]
+    monkeypatch.setattr(doctor, "requires", lambda _: ["numpy>=99", "no-such-package>=1", "excel>=1; extra == 'excel'"])
+    problems = json.loads(run(monkeypatch, capsys, "doctor", "--json")[1])["problems"]
+    assert [problem.split()[0] for problem in problems] == ["numpy", "no-such-package"]
+
+
+@pytest.mark.parametrize(
+    "command", [[], ["report"], ["em"], ["sample"], ["compare"], ["score"], ["doctor"], ["datasets"]]
+)
 def test_help_has_an_example(command, monkeypatch, capsys) -> None:
     code, out, _ = run(monkeypatch, capsys, *command, "--help")
     assert code == 0

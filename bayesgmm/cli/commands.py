@@ -12,6 +12,7 @@ from typer.exceptions import TyperException
 
 from ..data.errors import InputError
 from ..sampling.settings import Settings
+from .doctor import doctor
 from .options import (
     ALL_COVARIANCES,
     AsJson,
@@ -32,6 +33,7 @@ from .options import (
     priors_for,
 )
 from .reading import Reading, announce, check_counts, reads_table
+from .score import score
 from .show import emit_json, show_table
 
 if TYPE_CHECKING:
@@ -310,6 +312,15 @@ def compare_command(
         "verdict",
     ]
     show_table(together[wanted], "Sampled models")
+
+
+app.command(
+    epilog=_epilog(
+        "bayesgmm score model.json NEW.csv -o scored.csv",
+        "bayesgmm score reports/faithful NEW.parquet -o scored.csv --json",
+    )
+)(score)
+app.command(epilog=_epilog("bayesgmm doctor", "bayesgmm doctor --json"))(doctor)
 
 
 @app.command(epilog=_epilog("bayesgmm datasets", "bayesgmm datasets --json"))

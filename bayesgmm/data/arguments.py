@@ -271,6 +271,7 @@ RULES: dict[str, Check] = {
     "em": check_fit,
     "errors": check_errors,
     "folder": check_path,
+    "path": check_path,
     "backend": lambda name, value: check_choice(name, value, ("matplotlib", "none")),
     "draws": _at_least(4),
     "tune": _at_least(20),

@@ -47,8 +47,8 @@ class Survey:
     n_bytes: int
 
 
-def survey(source: Source, encoding: str | None = None) -> Survey:
-    """Read a text once.
+def survey(source: Source, encoding: str | None = None, *, whole: bool = True) -> Survey:
+    """Read a text once; what is then read in pieces, not ``whole``, may be larger than memory.
 
     A byte order mark decides; then zero bytes at every second place (UTF-16); then whether all is UTF-8; what is not is
     taken as Latin-1, in Microsoft's form of it where that has a character for every byte.
@@ -74,7 +74,7 @@ def survey(source: Source, encoding: str | None = None) -> Survey:
             n_bytes += len(chunk)
             cells = sum(head.count(mark) for mark in b",;\t|\n ")
             refuse_if_too_large(
-                n_bytes * (1 + _BYTES_PER_CELL * cells / len(head)),
+                n_bytes * (1 + _BYTES_PER_CELL * cells / len(head)) if whole else 0,
                 f"{source.shown!r} ({n_bytes / 1e6:,.0f} MB unpacked so far)",
                 "read a part of its rows or columns, or save it as Parquet with the columns needed",
             )

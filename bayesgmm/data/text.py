@@ -18,7 +18,7 @@ from bayesgmm.data.source import Source, unreadable
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["DAMAGED", "read_text"]
+__all__ = ["DAMAGED", "checked_decimal", "decimal_of", "options_for", "read_text", "tidied"]
 
 # What the standard library raises for files that are cut short or no archives.
 DAMAGED = (OSError, EOFError, zipfile.BadZipFile, zlib.error, LZMAError, RuntimeError, NotImplementedError)
@@ -49,17 +49,17 @@ def read_text(
     try:
         found = survey(source, encoding)
         dialect = find_dialect(found.head, source.shown, separator)
-        mark = checked_decimal(decimal) or _decimal_of(found.head, dialect)
+        mark = checked_decimal(decimal) or decimal_of(found.head, dialect)
         with source.open() as stream, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what they would say is in the types, or refused
-            frame = pd.read_csv(stream, **_options(dialect), encoding=found.encoding, decimal=mark)
+            frame = pd.read_csv(stream, **options_for(dialect), encoding=found.encoding, decimal=mark)
     except UnicodeError as error:
         raise unreadable(source, error, f"{encoding or 'text'}") from None
     except (pd.errors.ParserError, pd.errors.EmptyDataError, csv.Error) as error:
         raise unreadable(source, error, f"text with one line per row, cut at {dialect.shown}") from None
     except DAMAGED as error:
         raise unreadable(source, error) from None
-    return _tidied(frame, dialect), _notes(found.encoding, found.guessed, dialect, mark, separator), mark
+    return tidied(frame, dialect), _notes(found.encoding, found.guessed, dialect, mark, separator), mark
 
 
 def checked_decimal(decimal: str | None) -> str | None:
@@ -76,7 +76,7 @@ def checked_decimal(decimal: str | None) -> str | None:
     return _DECIMALS[decimal.lower()]
 
 
-def _options(dialect: Dialect) -> dict[str, Any]:
+def options_for(dialect: Dialect) -> dict[str, Any]:
     """For pandas."""
     options: dict[str, Any] = {
         "sep": dialect.separator,
@@ -93,7 +93,7 @@ def _options(dialect: Dialect) -> dict[str, Any]:
     return options
 
 
-def _tidied(frame: pd.DataFrame, dialect: Dialect) -> pd.DataFrame:
+def tidied(frame: pd.DataFrame, dialect: Dialect) -> pd.DataFrame:
     """Without columns that neither name nor value fills; an unnamed first column becomes the row labels."""
     frame = frame.set_axis([str(name).strip() for name in frame.columns], axis="columns")
     if dialect.row_names:
@@ -104,7 +104,7 @@ def _tidied(frame: pd.DataFrame, dialect: Dialect) -> pd.DataFrame:
     return frame.drop(columns=[name for name in unnamed if frame[name].isna().all()])
 
 
-def _decimal_of(head: str, dialect: Dialect) -> str:
+def decimal_of(head: str, dialect: Dialect) -> str:
     """The decimal mark that most of the text's numbers are read with: a comma where the first lines show no point."""
     if dialect.separator == ",":
         return "."

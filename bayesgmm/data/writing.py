@@ -7,6 +7,7 @@ single quotation mark before it.
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import shutil
 import uuid
@@ -21,7 +22,7 @@ from bayesgmm.data.memory import size
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["disk_trouble", "inert", "sync", "write_bytes", "write_text"]
+__all__ = ["digest_of", "disk_trouble", "inert", "sync", "write_bytes", "write_text", "written_beside"]
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -70,9 +71,31 @@ def write_bytes(path: Path, content: bytes | memoryview) -> None:
                 beside.unlink(missing_ok=True)
 
 
+@contextmanager
+def written_beside(path: Path) -> Iterator[Path]:
+    """A place beside a file to write to in pieces; at the end it takes the file's place, after an error there is nothing."""
+    if path.is_dir():
+        raise InputError(f"cannot write {_shown(path)}: it is a folder; name a file in it")
+    beside = path.with_name(f".{uuid.uuid4().hex[:12]}.writing")
+    try:
+        yield beside
+        with beside.open("rb") as stream:
+            os.fsync(stream.fileno())
+        os.replace(beside, path)
+        sync(path.parent)
+    finally:
+        with suppress(OSError):
+            beside.unlink(missing_ok=True)
+
+
 def write_text(path: Path, text: str) -> None:
     """As `write_bytes`, in UTF-8."""
     write_bytes(path, text.encode())
+
+
+def digest_of(content: bytes | memoryview) -> str:
+    """SHA-256, in hexadecimal."""
+    return hashlib.sha256(content).hexdigest()
 
 
 def sync(folder: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -311,6 +312,11 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         return mixture.means[labels] + (factors[labels] @ noise[..., None])[..., 0], labels
 
     # Showing it
+
+    def save(self, path: str | Path) -> Path:
+        """Keep the fit in a JSON file, for `bayesgmm.load_model`, and return its path."""
+        check_is_fitted(self, "result_")
+        return self.result_.save(path)
 
     def summary(self) -> str:
         """The fit in the manner of mclust's ``summary()``, with its outcome and evidence."""

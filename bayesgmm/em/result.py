@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..data import Scaling
+from ..data import InputError, Scaling
+from ..data.arguments import check_path
+from ..data.writing import write_text
 from ..mixture import Mixture
 from .prepare import checked_rows
 from .standard_errors import StandardErrors, standard_errors
@@ -192,6 +196,22 @@ class EMFit:
             self.mixture, values, self.scaling, method, sample_weight=weight, n_boot=n_boot,
             random_state=random_state, columns=self.columns,
         )  # fmt: skip
+
+    def save(self, path: str | Path) -> Path:
+        """Keep all of the fit in a JSON file, for `bayesgmm.load_model`, and return its path.
+
+        Raises
+        ------
+        InputError
+            The path does not end in ``.json``, or cannot be written to.
+        """
+        from .model_file import fit_document
+
+        path = Path(check_path("path", path))
+        if path.suffix.lower() != ".json":
+            raise InputError(f"{str(path)!r} does not end in .json: give a name such as 'model.json'")
+        write_text(path, json.dumps(fit_document(self), indent=1))
+        return path
 
     def summary(self) -> str:
         """In the manner of mclust's ``summary()``."""

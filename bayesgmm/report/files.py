@@ -23,13 +23,14 @@ import numpy as np
 from ..clusters.memberships import memberships_table
 from ..data import InputError, Table
 from ..data.holdout import framed
-from ..data.writing import disk_trouble, inert
+from ..data.writing import digest_of, disk_trouble, inert
 from ..em import Grid
+from ..em.model_file import json_digest
 from ..em.plain import fit_from_plain, fit_to_plain, plain_value
 from ..sampling.store import DrawStore, draws_file, is_kept, read_draws, write_draws
 from ..selection.assessment import is_assessment
 from .findings import Findings
-from .swap import ANALYSIS, STAGING, check_room, digest_of, finish, staged
+from .swap import ANALYSIS, STAGING, check_room, finish, staged
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -208,7 +209,7 @@ def write_folder(findings: Findings, folder: Path) -> Path:
         for key, post in findings.posteriors.items():
             write_draws(post, staging / draws_file(key))
         document = json.loads(json.dumps(_document(findings, staging), default=plain_value))
-        document["digest"] = _digest(document)
+        document["digest"] = json_digest(document)
         (staging / ANALYSIS).write_text(json.dumps(document, indent=1), encoding="utf-8")
     _forget_sampled(folder)
     return folder
@@ -221,12 +222,6 @@ def _rows(findings: Findings) -> pd.DataFrame:
         return table
     apart = carried.rename(columns={name: f"{name} (data)" for name in carried.columns if name in table.columns})
     return apart.set_axis(table.index).join(table)
-
-
-def _digest(document: dict[str, Any]) -> str:
-    """Of all that a document says, however it is laid out."""
-    said = {name: value for name, value in document.items() if name != "digest"}
-    return digest_of(json.dumps(said, sort_keys=True).encode())
 
 
 def write_holdout(table: Table, path: Path) -> None:
@@ -279,7 +274,7 @@ def _read_document(folder: Path) -> dict[str, Any]:
         raise _damaged(path) from None
     if written not in _READABLE:
         raise InputError(f"{str(path)!r} was not written by this version of bayesgmm: run the report again")
-    if written == _FORMAT and document.get("digest") != _digest(document):
+    if written == _FORMAT and document.get("digest") != json_digest(document):
         raise _damaged(path)
     return dict(document)
 

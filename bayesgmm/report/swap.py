@@ -8,7 +8,6 @@ user's.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
@@ -18,13 +17,12 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from ..data import InputError
 from ..data.writing import disk_trouble, sync
 from ..sampling.store import draws_file
 
-__all__ = ["ANALYSIS", "FIXED", "STAGING", "check_room", "digest_of", "finish", "named_by", "staged"]
+__all__ = ["ANALYSIS", "FIXED", "STAGING", "check_room", "finish", "named_by", "staged"]
 
 ANALYSIS = "analysis.json"
 # Files of every report, besides the draws.
@@ -124,8 +122,3 @@ def finish(folder: Path) -> None:
         done = folder / f"{STAGING}{uuid.uuid4().hex[:8]}"
         os.rename(new, done)
         shutil.rmtree(done, ignore_errors=True)
-
-
-def digest_of(content: Any) -> str:
-    """SHA-256, in hexadecimal."""
-    return hashlib.sha256(content).hexdigest()
