@@ -21,12 +21,19 @@ from ..mixture import Mixture, log_density, responsibilities, single_threaded_bl
 from . import criteria
 from .algorithm.iterate import MAX_ITER, TOL
 from .fit import fit_prepared
+from .given import check_precisions, given_array
 from .prepare import Prepared, prepare_values
 from .result import EMFit
 from .search.starts import KINDS, Rows, make_starts
 from .standard_errors import StandardErrors, standard_errors
 
 __all__ = ["GaussianMixture"]
+
+# With the words by which scikit-learn's warning is known.
+_NO_CONVERGENCE = (
+    "Best performing initialization did not converge. Try different init parameters, or increase max_iter, tol, or check for "
+    "degenerate data. ({}: {})"
+)
 
 Array = NDArray[np.float64]
 
@@ -149,7 +156,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         if self.verbose:
             print(self.summary())
         if result.outcome == "not converged":
-            warnings.warn(f"EM did not converge ({result.evidence}): {result.remedy}", ConvergenceWarning, stacklevel=2)
+            warnings.warn(_NO_CONVERGENCE.format(result.evidence, result.remedy), ConvergenceWarning, stacklevel=2)
         return self
 
     def fit_predict(self, X: Any, y: Any = None, sample_weight: Any = None) -> NDArray[np.intp]:
@@ -178,11 +185,18 @@ class GaussianMixture(DensityMixin, BaseEstimator):
             raise InputError(f"init_params={kind!r} is unknown; choose auto or one of {', '.join(KINDS)}")
         k, d = self.n_components, design.n_features
         rows = Rows(design.values, design.row_weight if design.row_weight.size else None)
-        weights = _given("weights_init", self.weights_init, (k,))
+        weights = given_array("weights_init", self.weights_init, (k,), "weights")
         if weights is not None and (weights.min() < 0 or not np.isclose(weights.sum(), 1)):
-            raise InputError("weights_init must be positive and sum to one; divide them by their sum")
-        means = _given("means_init", self.means_init, (k, d))
-        precisions = _given("precisions_init", self.precisions_init, structure.shape(k, d))
+            raise InputError(
+                "weights_init must be positive and sum to one; divide them by their sum. The parameter 'weights' should be "
+                f"normalized, but got sum(weights) = {weights.sum():.5f}"
+            )
+        means = given_array("means_init", self.means_init, (k, d), "means")
+        precisions = given_array(
+            "precisions_init", self.precisions_init, structure.shape(k, d), f"{self.covariance_type} precision"
+        )
+        if precisions is not None:
+            check_precisions(precisions, structure, (k, d))
         starts = []
         for made in make_starts(structure, rows, k, count, np.random.default_rng(seed), kind):
             own = made.in_data_units(prepared.scaling)
@@ -303,13 +317,38 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         """Draw rows (n, D) and their components (n,), grouped by component."""
         mixture = self._mixture()
         if n_samples < 1:
-            raise InputError(f"n_samples={n_samples!r} draws nothing; give at least 1")
+            raise InputError(f"Invalid value for 'n_samples': n_samples={n_samples!r} draws nothing; give at least 1")
         generator = check_random_state(self.random_state)
         counts = generator.multinomial(n_samples, mixture.weights / mixture.weights.sum())
         labels = np.repeat(np.arange(mixture.n_components), counts)
         factors = np.linalg.cholesky(mixture.dense_covariances)
         noise = generator.standard_normal((n_samples, mixture.n_features))
         return mixture.means[labels] + (factors[labels] @ noise[..., None])[..., 0], labels
+
+    def to_sklearn(self) -> Any:
+        """An equal `sklearn.mixture.GaussianMixture`, fitted: the same densities, labels and probabilities.
+
+        Raises
+        ------
+        InputError
+            scikit-learn has no such covariance type.
+        """
+        from sklearn.mixture import GaussianMixture as Theirs
+
+        check_is_fitted(self, ["weights_", "means_", "covariances_"])
+        if self.covariance_type not in ("full", "tied", "diag", "spherical"):
+            raise InputError(
+                f"scikit-learn has no covariance_type={self.covariance_type!r}; fit full, tied, diag or spherical"
+            )
+        theirs = Theirs(self.n_components, covariance_type=self.covariance_type, reg_covar=0.0)
+        names = (
+            "weights_", "means_", "covariances_", "precisions_", "precisions_cholesky_", "converged_", "n_iter_",
+            "lower_bound_", "lower_bounds_", "n_features_in_", "feature_names_in_",
+        )  # fmt: skip
+        for name in names:
+            if hasattr(self, name):
+                setattr(theirs, name, getattr(self, name))
+        return theirs
 
     # Showing it
 
@@ -330,16 +369,6 @@ class GaussianMixture(DensityMixin, BaseEstimator):
     def _repr_html_(self) -> str:
         """In notebooks: scikit-learn's diagram before the fit, the summary after it."""
         return self.result_._repr_html_() if hasattr(self, "result_") else super()._repr_html_()
-
-
-def _given(name: str, value: Any, shape: tuple[int, ...]) -> Array | None:
-    """A starting value that the user gave, checked for its shape."""
-    if value is None:
-        return None
-    array = np.asarray(value, dtype=np.float64)
-    if array.shape != shape or not np.isfinite(array).all():
-        raise InputError(f"{name} has shape {array.shape}; give finite numbers of shape {shape}")
-    return array
 
 
 def _known(X: Any) -> Any:

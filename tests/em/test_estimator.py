@@ -73,6 +73,37 @@ def test_given_starts_keep_their_order(name: str) -> None:
         GaussianMixture(2, weights_init=[0.4, 0.4]).fit(x)
 
 
+@structures
+def test_to_sklearn_is_equal(name: str) -> None:
+    df = load_dataset("iris").iloc[:, :4]
+    ours = GaussianMixture(3, covariance_type=name, random_state=0).fit(df)
+    theirs = ours.to_sklearn()
+    assert type(theirs) is Theirs
+    np.testing.assert_allclose(theirs.predict_proba(df), ours.predict_proba(df), rtol=0, atol=1e-12)
+    np.testing.assert_allclose(theirs.score_samples(df), ours.score_samples(df), rtol=1e-9)
+    assert theirs.bic(df) == pytest.approx(ours.bic(df))
+
+
+def test_messages_are_those_that_people_match() -> None:
+    """The words of scikit-learn's own errors and warnings stand in ours."""
+    x = load_dataset("faithful").to_numpy(float)
+    cases = {
+        "The parameter 'weights' should have the shape of": {"weights_init": [1.0]},
+        "The parameter 'weights' should be normalized": {"weights_init": [0.3, 0.3]},
+        "The parameter 'means' should have the shape of": {"means_init": [[1.0, 2.0]]},
+        "The parameter 'full precision' should have the shape of": {"precisions_init": np.ones((1, 2, 2))},
+        "'full precision' should be symmetric, positive-definite": {"precisions_init": -np.tile(np.eye(2), (2, 1, 1))},
+        "'diag precision' should be positive": {"precisions_init": -np.ones((2, 2)), "covariance_type": "diag"},
+    }
+    for message, arguments in cases.items():
+        with pytest.raises(InputError, match=message):
+            GaussianMixture(2, **arguments).fit(x)
+    with pytest.raises(InputError, match="Invalid value for 'n_samples'"):
+        GaussianMixture(2, random_state=0).fit(x).sample(0)
+    with pytest.warns(ConvergenceWarning, match="Best performing initialization did not converge"):
+        GaussianMixture(3, max_iter=1, random_state=0).fit(x)
+
+
 def test_random_state_is_scikit_learns() -> None:
     x = load_dataset("iris").iloc[:, :4].to_numpy(float)
     one, two = (GaussianMixture(3, random_state=np.random.RandomState(5)).fit(x) for _ in range(2))
