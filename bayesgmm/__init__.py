@@ -40,6 +40,7 @@ _HOME = {
     "coclustering": "clusters.coclustering",
     "consensus": "clusters.consensus",
     "clusters": "clusters.clusters",
+    "partitions": "clusters.partitions",
     "average": "selection.average",
     "em_vs_posterior": "contrast.em",
     "kmeans_contrast": "contrast.kmeans",
@@ -71,6 +72,7 @@ if TYPE_CHECKING:
     from .clusters.coclustering import coclustering
     from .clusters.consensus import consensus
     from .clusters.memberships import memberships, memberships_table
+    from .clusters.partitions import partitions
     from .contrast.em import em_vs_posterior
     from .contrast.kmeans import kmeans_contrast
     from .data import InputError, list_datasets, load_dataset
