@@ -175,9 +175,10 @@ def _probabilities(findings: Findings) -> list[str]:
     grade = "near certain" if low > _SURE else "likely" if low > _LIKELY else "open"
     told = (
         f"{_capital(count(k, 'component'))} {'have' if k > 1 else 'has'} posterior probability {_with_error(row, 'p_k')} over "
-        f"{_range(findings)} (prior: {table.attrs.get('prior', 'uniform on K')}){_left_out(findings)}"
+        f"{_range(findings)} (prior: {table.attrs.get('prior', 'uniform on K')})"
     )
-    sentences = [f"{told}." if untrusted_leader(findings) else f"{told}: {grade}."]
+    told = told if untrusted_leader(findings) else f"{told}: {grade}"
+    sentences = [f"{told}{_left_out(findings)}."]
     if (table["n_components"] == k).sum() > 1:
         sentences.append(f"With {count(k, 'component')}, {name} covariance has {_with_error(row, 'p_structure')}.")
     return sentences
