@@ -19,6 +19,7 @@ from .memberships import summarise_rows
 from .merging import merging_tree
 from .modes import Climbs, climb
 from .openness import OPEN_BELOW
+from .profile import profile_of
 from .rows import ScoredRows, training_rows
 from .words import count, probability
 
@@ -55,6 +56,9 @@ class Clusters:
     consensus : Consensus
         Of the rows that climbed: with the most probable number of groups, least expected variation of information, and
         the credible ball about it. Groups are numbered by it, the largest first.
+    profile : Dataset
+        Of the Gaussians of each group together, in the units of the data: ``weight`` over ``group``, ``mean`` and ``sd``
+        over ``group x feature``, each with its interval (``_lb``, ``_ub``), over the draws that have the group.
     tree : DataFrame
         Components merged by overlap instead, for comparison: from `merging_tree`.
     n_components : int
@@ -67,6 +71,7 @@ class Clusters:
     sharing: xr.DataArray
     components: xr.DataArray
     consensus: Consensus
+    profile: xr.Dataset
     tree: pd.DataFrame
     n_components: int
     n_draws: int
@@ -228,8 +233,9 @@ def clusters(
     """
     import xarray as xr
 
+    view = Posterior.read(post)
     found = group_draws(
-        Posterior.read(post), min_rows=min_rows, max_draws=max_draws, max_rows=max_rows, random_seed=random_seed,
+        view, min_rows=min_rows, max_draws=max_draws, max_rows=max_rows, random_seed=random_seed,
         progressbar=progressbar,
     )  # fmt: skip
     grouping, component = found.grouping, found.climbs.component
@@ -244,6 +250,7 @@ def clusters(
             grouping.union.mean(0), {"group": groups, "cluster": numbers}, ("group", "cluster"), name="components"
         ),
         _consensus(found, ci_prob),
+        profile_of(found.rows.draws.in_data_units(view.scaling), grouping.union, view.columns, ci_prob),
         merging_tree(found.rows.draws, found.rows.values, found.row_weight, component),
         k,
         found.rows.n_draws,

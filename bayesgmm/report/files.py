@@ -218,6 +218,11 @@ def write_folder(findings: Findings, folder: Path) -> Path:
 def _rows(findings: Findings) -> pd.DataFrame:
     """Memberships, with the columns that were carried along before them."""
     table, carried = memberships_table(findings.memberships), findings.table.carried
+    groups = findings.groups.memberships
+    table["group"] = groups["assignment"].values
+    for g in groups["group"].values:
+        for end in ("", "_lb", "_ub"):
+            table[f"group_probability{end}[{g}]"] = groups[f"probability{end}"].sel(group=g).values
     if carried is None:
         return table
     apart = carried.rename(columns={name: f"{name} (data)" for name in carried.columns if name in table.columns})

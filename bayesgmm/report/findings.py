@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
+
+from ..clusters.clusters import Clusters, clusters
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -80,3 +83,8 @@ class Findings:
     def diagnosis(self) -> Diagnosis:
         """The verdict on the headline model."""
         return self.diagnoses[self.headline]
+
+    @cached_property
+    def groups(self) -> Clusters:
+        """Groups of the headline model."""
+        return clusters(self.posterior)

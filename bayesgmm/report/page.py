@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from ..mixture.key import ModelKey
 from .figures import figures
-from .sections import found, judged
+from .sections import found, groups, judged
 from .words import answer, interval_words, model_words
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ def render_report(findings: Findings) -> str:
     return page.render(
         f=findings,
         answer=answer(findings),
+        open_groups=groups.open_sentence(findings),
         model=model_words(*ModelKey.parse(findings.headline)),
         bic_model=model_words(*findings.grid.best_cell("bic")),
         figures=figures(findings),
@@ -72,6 +73,8 @@ def render_report(findings: Findings) -> str:
 def _tables(findings: Findings) -> dict[str, Any]:
     several = findings.memberships.sizes["cluster"] > 1
     return {
+        "groups": groups.number(findings),
+        "profiles": groups.profiles(findings),
         "criteria": found.criteria(findings),
         "comparison": found.comparison(findings),
         "components": found.components(findings),

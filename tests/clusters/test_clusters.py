@@ -153,3 +153,22 @@ def test_overlap_and_bhattacharyya_equal_their_definitions():
 def test_refuses_what_is_not_fit_for_use(post, bad):
     with pytest.raises(InputError, match=next(iter(bad))):
         clusters(post, **bad)
+
+
+def test_the_profile_is_that_of_the_group_s_mixture(post):
+    """Two components by the law of total variance, draw by draw; the third alone is itself."""
+    found, view = clusters(post), Posterior.read(post)
+    groups = group_draws(view)
+    alone = int(np.bincount(groups.grouping.of_component[:, :].ravel(), minlength=2).argmin())
+    means, sds = [], []
+    for s, of in enumerate(groups.grouping.of_component):
+        k = np.flatnonzero(of != alone)
+        w = view.draws.weights[s, k] / view.draws.weights[s, k].sum()
+        m, v = view.draws.means[s, k, 0], view.draws.dense_covariances[s, k, 0, 0]
+        means.append(w @ m)
+        sds.append(np.sqrt(w @ (v + m**2) - (w @ m) ** 2))
+    of = found.profile.isel(group=1 - alone, feature=0)
+    assert float(of["mean"]) == pytest.approx(np.mean(means))
+    assert float(of["sd"]) == pytest.approx(np.mean(sds))
+    assert float(of["sd_ub"]) == pytest.approx(np.quantile(sds, 0.945))
+    assert float(found.profile["weight"].sum()) == pytest.approx(1)

@@ -176,7 +176,7 @@ def test_a_bad_verdict_is_told_first_and_marks_what_rests_on_it(findings):
     assert said.em_alone == said.sure
     assert VERDICTS["not converged"] in said.next_steps[0]
     page = render_report(unsound)
-    assert page.count('class="warning"') == 8
+    assert page.count('class="warning"') == 9
     assert "describe these data best" not in page
     assert "-1130.2640" in page
 
@@ -237,3 +237,10 @@ def test_ten_thousand_rows_stay_under_three_megabytes(make):
     page = render_report(make(data, "many", (4,), "4 full", draws=60))
     assert len(page.encode()) < 3_000_000
     assert "500 most uncertain of 10000 rows" in page
+
+
+def test_the_page_leads_with_groups(findings):
+    page = render_report(findings)
+    assert f'<p class="lead">{findings.groups.headline}. ' in page
+    assert page.index('id="groups"') < page.index('id="criteria"')
+    assert findings.groups.memberships.sizes["obs_id"] == findings.memberships.sizes["obs_id"]
