@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..data import InputError
-from ..mixture import COVARIANCE_TYPES, Mixture, Structure, structure_named
+from ..mixture import Mixture, Structure, place_of, structure_named
 from .result import EMFit
 
 if TYPE_CHECKING:
@@ -181,7 +181,7 @@ def _parsed(cell: Cell | str) -> Cell:
 
 def _place(cell: Cell) -> tuple[int, int]:
     """Where a cell stands in a table: by structure, then by K."""
-    return COVARIANCE_TYPES.index(cell[1]), cell[0]
+    return place_of(cell[1]), cell[0]
 
 
 def _as_structure(fit: EMFit, structure: Structure) -> EMFit:

@@ -23,7 +23,7 @@ import numpy as np
 
 from ..data import InputError
 from ..data.arguments import check_counts, checked_with
-from ..mixture import COVARIANCE_TYPES, Mixture, Structure, model_names, single_threaded_blas, structure_named
+from ..mixture import COVARIANCE_TYPES, Mixture, Structure, model_names, place_of, single_threaded_blas, structure_named
 from .algorithm.iterate import MAX_ITER, TOL
 from .cells import Cell, Grid, rewritten
 from .fit import fit_prepared, standardised_start
@@ -138,7 +138,7 @@ def _filled(grid: Grid, data: Any, counts: list[int], structures: list[Structure
 
 def _own_cells(counts: list[int], structures: list[Structure], n_features: int) -> dict[Cell, Cell]:
     """Each cell asked for, and the one under which its model is fitted."""
-    by_name = sorted(structures, key=lambda s: COVARIANCE_TYPES.index(s.name))
+    by_name = sorted(structures, key=lambda s: place_of(s.name))
     names = {k: model_names(by_name, k, n_features) for k in counts}
     return {(k, s.name): (k, names[k][s.name]) for k in counts for s in structures}
 
@@ -182,7 +182,7 @@ class _Work:
     own: dict[Cell, Cell]  # of every cell asked for, the one under which its model is fitted
 
     def _rng(self, cell: Cell, stage: int) -> np.random.Generator:
-        return np.random.default_rng([self.seed, cell[0], COVARIANCE_TYPES.index(cell[1]), stage])
+        return np.random.default_rng([self.seed, cell[0], place_of(cell[1]), stage])
 
     def _fit(self, cell: Cell) -> EMFit:
         return fit_prepared(self.prepared[cell[1]], cell[0], random_state=self._rng(cell, 0), **self.options)

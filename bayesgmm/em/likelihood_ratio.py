@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ..data import InputError
 from ..data.arguments import checked
-from ..mixture import COVARIANCE_TYPES, Design, Mixture, Structure, run_parallel, single_threaded_blas
+from ..mixture import Design, Mixture, Structure, run_parallel, single_threaded_blas, structure_named
 from ..progress import progress_display
 from .fit import fit_prepared
 from .prepare import prepare
@@ -117,8 +117,7 @@ def likelihood_ratio_test(
     """
     if isinstance(n_boot, bool) or not isinstance(n_boot, int | np.integer) or n_boot < 1:
         raise InputError(f"n_boot={n_boot!r} draws no samples; give a positive whole number")
-    if covariance_type not in COVARIANCE_TYPES:
-        raise InputError(f"covariance_type={covariance_type!r} is unknown; choose one of {', '.join(COVARIANCE_TYPES)}")
+    covariance_type = structure_named(covariance_type).name
     prepared = prepare(data, covariance_type, missing=missing)
     if prepared.design.n_rows <= n_components:
         raise InputError(

@@ -12,7 +12,7 @@ from .estep import (
     single_threaded_blas,
 )
 from .mixture import Mixture
-from .structure import COVARIANCE_TYPES, Structure, structure_named
+from .structure import COVARIANCE_TYPES, Structure, place_of, structure_named
 
 __all__ = [
     "COVARIANCE_TYPES",
@@ -25,6 +25,7 @@ __all__ = [
     "expected_statistics",
     "log_density",
     "model_names",
+    "place_of",
     "responsibilities",
     "run_parallel",
     "single_threaded_blas",

@@ -12,7 +12,8 @@ from .spherical import Spherical
 from .tied import Tied
 
 __all__ = [
-    "COVARIANCE_TYPES", "STRUCTURES", "Correlations", "Entry", "Layout", "Part", "Scales", "Structure", "structure_named",
+    "COVARIANCE_TYPES", "STRUCTURES", "Correlations", "Entry", "Layout", "Part", "Scales", "Structure", "place_of",
+    "structure_named",
 ]  # fmt: skip
 
 # scikit-learn's four, which are fitted by default, then mclust's others.
@@ -20,6 +21,11 @@ _SCIKIT_LEARN = (FULL, Tied(), DIAG, Spherical())
 STRUCTURES: dict[str, Structure] = {s.name: s for s in (*_SCIKIT_LEARN, EEI())}
 COVARIANCE_TYPES: tuple[str, ...] = tuple(s.name for s in _SCIKIT_LEARN)
 _BY_LETTERS = {s.letters: s for s in STRUCTURES.values()}
+
+
+def place_of(name: str) -> int:
+    """Place of a structure's name in the order of tables."""
+    return list(STRUCTURES).index(name)
 
 
 def structure_named(name: str | Structure) -> Structure:
