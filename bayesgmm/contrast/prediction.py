@@ -80,7 +80,7 @@ def cross_validated(view: Posterior, folds: int, seed: int) -> tuple[Array, Arra
             train,
             k,
             structure.name,
-            view.priors,
+            view.target.priors,
             draws=draws,
             chains=2,
             random_seed=seed,

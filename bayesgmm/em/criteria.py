@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..data import Scaling
-from ..mixture import Mixture, run_parallel, single_threaded_blas
-from ..mixture.estep import log_terms, row_blocks, terms_of
+from ..mixture import Mixture, Rows, single_threaded_blas
+from ..mixture.estep import block_size, log_terms, terms_of
 from ..mixture.kernel import softmax_mixture
 
 __all__ = ["aic", "bic", "classification_terms", "icl", "map_labels"]
@@ -76,10 +76,8 @@ def classification_terms(
         return log_max, entropy, counts, log_likelihood
 
     with single_threaded_blas():
-        log_max, entropy, counts, log_likelihood = zip(
-            *run_parallel(of_block, row_blocks(mixture, len(values))), strict=True
-        )
-    return sum(log_max), max(sum(entropy), 0.0), np.sum(counts, axis=0), sum(log_likelihood)
+        log_max, entropy, counts, log_likelihood = Rows.of_values(values).sum(of_block, block_size(mixture))
+    return log_max, max(entropy, 0.0), counts, log_likelihood
 
 
 def map_labels(mixture: Mixture, values: Array, scaling: Scaling | None = None) -> NDArray[np.intp]:

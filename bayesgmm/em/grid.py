@@ -243,7 +243,7 @@ class _Work:
     def _carried(self, mixture: Mixture, source: str, target: str) -> Mixture:
         """A mixture on the scale of one structure's rows, on that of another's; not a digit changes where they are one."""
         own, other = self.prepared[source], self.prepared[target]
-        if own.structure.common_scale == other.structure.common_scale:
+        if np.array_equal(own.scaling.scale, other.scaling.scale):
             return mixture
         return standardised_start(mixture.in_data_units(own.scaling), other)
 

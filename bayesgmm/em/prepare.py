@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ..data import Scaling, as_table
 from ..data.checks import checked_weight
 from ..data.frames import MOST_COLUMNS
-from ..mixture import Design, Structure, run_parallel, structure_named
+from ..mixture import Design, Rows, Structure, structure_named
 
 __all__ = [
     "COLLINEAR", "Prepared", "checked_rows", "collinear_columns", "prepare", "prepare_values", "scaling_of",
@@ -88,7 +88,7 @@ def prepare_values(values: Array, columns: tuple[str, ...], structure: Structure
 
         as_table(pd.DataFrame(values, columns=list(columns)))  # raises the error that names the culprit
     with np.errstate(over="ignore", invalid="ignore"):  # refused below
-        scaling = scaling_of(values, structure.common_scale, weight)
+        scaling = scaling_of(values, structure, weight)
     if values.shape[1] > MOST_COLUMNS or not _in_range(scaling):
         import pandas as pd
 
@@ -126,33 +126,30 @@ def _is_constant(column: Array) -> bool:
     return bool(column[0] == column[-1] and (column == column[0]).all())
 
 
-def scaling_of(values: Array, common: bool, weight: Array | None) -> Scaling:
-    """`Scaling.of`, block by block and on all cores: nothing of the size of the data is made.
+def scaling_of(values: Array, structure: Structure, weight: Array | None) -> Scaling:
+    """`Structure.scaling`, block by block and on all cores: nothing of the size of the data is made.
 
     Moments are taken on the scale of the first block, so that no digits are lost; where that does not represent the
-    others, `Scaling.of` has to take the whole.
+    others, the whole has to be taken.
     """
-    n_rows = len(values)
-    if n_rows <= _BLOCK:
-        return Scaling.of(values, common=common, sample_weight=weight)
+    if len(values) <= _BLOCK:
+        return structure.scaling(values, weight)
     pilot = Scaling.of(values[:_BLOCK], sample_weight=None if weight is None else weight[:_BLOCK])
 
-    def moments(first: int) -> Array:
-        z = pilot.standardise(values[first : first + _BLOCK])
-        own = np.ones(len(z)) if weight is None else weight[first : first + _BLOCK]
-        return np.array([np.full(z.shape[1], own.sum()), own @ z, np.einsum("n,nd,nd->d", own, z, z)])
+    rows = Rows.of_values(values, pilot, weight)
+
+    def moments(block: slice) -> tuple[float, Array, Array]:
+        z, own = rows.values_of(block), rows.weight_of(block)
+        return own.sum(), own @ z, np.einsum("n,nd,nd->d", own, z, z)
 
     with np.errstate(all="ignore"):
-        count, first, second = sum(run_parallel(moments, range(0, n_rows, _BLOCK)), np.zeros((3, values.shape[1])))
+        count, first, second = rows.sum(moments, _BLOCK)
         shift = first / count
         sd = np.sqrt(np.maximum(second / count - shift**2, 0.0))
         alike = bool(((np.abs(shift) < 10 * sd) & (sd > 1e-3) & (sd < 1e3)).all())
     if not alike:
-        return Scaling.of(values, common=common, sample_weight=weight)
-    scale = pilot.scale * sd
-    if common:
-        scale[:] = scale.max() * np.sqrt(np.mean((scale / scale.max()) ** 2))
-    return Scaling(pilot.restore(shift), scale)
+        return structure.scaling(values, weight)
+    return structure.admitted(Scaling(pilot.restore(shift), pilot.scale * sd))
 
 
 def collinear_columns(prepared: Prepared) -> tuple[str, ...]:

@@ -42,7 +42,7 @@ def check_same_data(fit: EMFit, values: Array, weight: Array | None, what: str) 
         differs = f"it counts {fit.n_rows:g} rows and the posterior's data {total:g}"
     else:
         rows, counts = used_rows(values, weight)
-        own = scaling_of(rows, fit.mixture.structure.common_scale, counts)
+        own = scaling_of(rows, fit.mixture.structure, counts)
         moved = np.abs(kept.location - own.location) / own.scale > _EQUAL
         wider = np.abs(kept.scale / own.scale - 1) > _EQUAL
         if not (moved | wider).any():

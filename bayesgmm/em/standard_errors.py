@@ -262,10 +262,8 @@ class _Moments:
         sums = cls(layout, mixture.n_features)
         n_components, d = mixture.means.shape
         size = max(32, _BLOCK // (layout.n_parameters + d * d))
-        for first in range(0, design.n_rows, size):
-            part = slice(first, first + size)
-            x = design.scaling.standardise(design.source[part])
-            weight = design.row_weight[part] if design.row_weight.size else np.ones(len(x))
+        for part in design.blocks(size):
+            x, weight = design.values_of(part), design.weight_of(part)
             r, _ = responsibilities(mixture, x)
             scores = np.zeros((len(x), layout.n_parameters))
             for k in range(n_components):

@@ -12,10 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .estep import Design, run_parallel, single_threaded_blas, whitening
+from .estep import is_narrow, whitening
 from .kernel import block_log_terms, softmax_block
 from .mixture import Mixture
 from .narrow import narrow_log_terms
+from .parallel import run_parallel, single_threaded_blas
+from .rows import Design, Rows
 
 __all__ = ["DrawBlock", "draw_responsibilities"]
 
@@ -42,7 +44,8 @@ def _softmax_in_parallel(terms: Array) -> Array:
     """Softmax over axis 1 of terms (S, K, B) in place; the logs of the sums (S, B)."""
     n_draws, n_components, n_rows = terms.shape
     flat = terms.reshape(-1, n_rows)
-    log_density, norm = np.empty((2, n_draws, n_rows))
+    # Two arrays, not halves of one: the norms are let go when this returns.
+    log_density, norm = np.empty((n_draws, n_rows)), np.empty((n_draws, n_rows))
     step = max(1, -(-n_draws // 16))
 
     def over(first: int) -> None:
@@ -74,11 +77,11 @@ def draw_responsibilities(draws: Mixture, values: Array, max_bytes: int = 2**26)
     n_draws, n_components = wide.weights.shape
     theta = wide.natural.reshape(n_draws * n_components, -1)
     size = int(max(1, min(len(values), max_bytes // (8 * n_draws * n_components))))
-    narrow = Design.of(values, wide.structure).is_narrow(wide) if len(values) else False
+    rows = Rows.of_values(values)
+    narrow = is_narrow(wide, Design.of(values, wide.structure)) if len(values) else False
     with single_threaded_blas():
-        for first in range(0, len(values), size):
-            part = slice(first, min(first + size, len(values)))
-            design = Design.of(values[part], wide.structure)
+        for part in rows.blocks(size):
+            design = Design.of(rows.source[part], wide.structure)
             if narrow:
                 terms = _narrow_terms(wide, design)
             else:

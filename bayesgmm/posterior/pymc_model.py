@@ -126,6 +126,7 @@ def _observe(target: Target, parameters: tuple[Any, ...]) -> None:
     import pytensor.tensor as pt
     from pymc.distributions.shape_utils import rv_size_is_none
 
+    from . import jax_hook  # noqa: F401
     from .pytensor_op import pointwise_log_likelihood
 
     table, scaling, weight = target.table, target.scaling, target.sample_weight
@@ -137,7 +138,7 @@ def _observe(target: Target, parameters: tuple[Any, ...]) -> None:
 
     def log_density(value, weights, means, factors, case_weight):  # type: ignore[no-untyped-def]
         standard = (value - scaling.location) / scaling.scale
-        design = _design(layout, standard, None if weight is None else case_weight)
+        design = _design(layout, standard, None if weight is None else case_weight, d)
         return pointwise_log_likelihood(weights, means, factors, *design, scaling.log_jacobian)
 
     def draw(weights, means, factors, case_weight, size):  # type: ignore[no-untyped-def]
@@ -163,18 +164,16 @@ def _observe(target: Target, parameters: tuple[Any, ...]) -> None:
     )
 
 
-def _design(layout: Layout, values: Any, case_weight: Any) -> tuple[Any, ...]:
+def _design(layout: Layout, values: Any, case_weight: Any, n_features: int) -> tuple[Any, ...]:
     """`mixture.Design` of symbolic values (N, D): rows, pairs, case weights, scatter."""
     import pytensor.tensor as pt
 
-    rows = [pt.ones((1, values.shape[0])), values.T]
-    if layout.squared_norm:
-        rows.append((values**2).sum(1)[None])
-    scatter = pt.zeros((values.shape[1], values.shape[1]))
+    rows = pt.concatenate([pt.ones((1, values.shape[0])), values.T, (values**2).sum(1)[None]], axis=0)
+    scatter = pt.zeros((n_features, n_features))
     if layout.common:
         scatter = pt.dot(values.T if case_weight is None else values.T * case_weight, values)
     weight = pt.zeros(0) if case_weight is None else case_weight
-    return pt.concatenate(rows, axis=0), layout.pairs, weight, scatter
+    return rows[: layout.n_rows(n_features)], layout.pairs, weight, scatter
 
 
 def _value_variables(model: pm.Model, coordinates: Coordinates) -> dict[str, tuple[str, float, tuple[int, ...]]]:

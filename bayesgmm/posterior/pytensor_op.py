@@ -6,7 +6,7 @@ gradient is the former's other outputs, so that a model's log density and gradie
 `pymc.compute_log_likelihood` still finds one value per row.
 
 Both are compiled by numba, where nothing depends on the shapes and the machine code stays on disk; run in plain
-Python; and, through `jax_op`, compiled by JAX.
+Python; and, once `jax_hook` is imported, compiled by JAX.
 """
 
 from __future__ import annotations
@@ -19,11 +19,10 @@ from typing import Any
 import numpy as np
 import pytensor.tensor as pt
 from numba import njit
-from pytensor.compile import optdb
 from pytensor.gradient import DisconnectedType, disconnected_type, grad_not_implemented
 from pytensor.graph.basic import Apply, Variable
 from pytensor.graph.op import Op
-from pytensor.graph.rewriting.basic import dfs_rewriter, node_rewriter
+from pytensor.graph.rewriting.basic import node_rewriter
 from pytensor.link.numba.dispatch.basic import numba_njit, register_funcify_default_op_cache_key
 from pytensor.tensor.basic import get_underlying_scalar_constant_value
 from pytensor.tensor.exceptions import NotScalarConstantError
@@ -233,12 +232,3 @@ def _numba_pointwise(op: PointwiseLogLikelihood, **kwargs: Any) -> tuple[Any, in
         return _evaluate_rows(weights, means, factors, rows, pairs, row_weight, scatter, constant)
 
     return pointwise_log_likelihood, _VERSION
-
-
-@node_rewriter([MarginalLogLikelihood, PointwiseLogLikelihood])
-def _load_jax_twin(fgraph: Any, node: Apply) -> None:
-    """Registers the JAX implementation once a graph is prepared for JAX; JAX takes seconds to import."""
-    from . import jax_op  # noqa: F401
-
-
-optdb.register("bayesgmm_load_jax", dfs_rewriter(_load_jax_twin), "jax", position=99)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,37 +24,27 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Posterior:
-    """Aligned draws, the rows and the model they come from.
+    """Aligned draws, and the rows and the model they come from.
 
     Attributes
     ----------
+    target : Target
+        The density that was sampled.
     draws : Mixture
         Aligned draws in data units, one leading axis S = chains * draws, chain by chain.
     em : Mixture
         The EM optimum, same labels.
-    values : (N, D)
-    obs_id : (N,)
-    columns : tuple of D names
-    scaling : Scaling
-    n_chains, n_draws : int
     unconstrained : (S, P)
         As sampled: labels not aligned, standardised scale.
-    row_weight : (N,)
-        Case weights; ones where none were given.
-    priors : Priors
+    n_chains, n_draws : int
     """
 
+    target: Target
     draws: Mixture
     em: Mixture
-    values: Array
-    obs_id: NDArray[Any]
-    columns: tuple[str, ...]
-    scaling: Scaling
+    unconstrained: Array
     n_chains: int
     n_draws: int
-    unconstrained: Array
-    row_weight: Array
-    priors: Priors = field(default_factory=Priors)
 
     @classmethod
     def read(cls, post: xr.DataTree | Posterior) -> Posterior:
@@ -66,6 +55,8 @@ class Posterior:
         InputError
             If it is not one: naming the group that is missing.
         """
+        import pandas as pd
+
         if isinstance(post, Posterior):
             return post
         missing = [g for g in ("posterior", "observed_data", "constant_data") if g not in post.children]
@@ -81,52 +72,71 @@ class Posterior:
             values = p[name].values
             return np.ascontiguousarray(values.reshape(chains * n_draws, *values.shape[2:]))
 
+        values = np.ascontiguousarray(observed["x"].values, dtype=float)
+        columns = tuple(str(c) for c in observed["feature"].values)
+        target = Target(
+            Table(np.array(values), columns, pd.Index(observed["obs_id"].values, name="obs_id")),
+            structure,
+            p.sizes["cluster"],
+            Priors.from_description(json.loads(post.attrs["priors"])),
+            Scaling(constant["location"].values, constant["scale"].values),
+            constant["sample_weight"].values if "sample_weight" in constant else None,
+        )
         unconstrained = np.empty((chains * n_draws, 0))
         if "unconstrained_posterior" in post.children:
             unconstrained = post["unconstrained_posterior"].dataset["u"].values.reshape(chains * n_draws, -1)
-        values = np.ascontiguousarray(observed["x"].values, dtype=float)
-        weight = constant["sample_weight"].values if "sample_weight" in constant else np.ones(len(values))
+        em = (constant[f"em_{name}"].values for name in ("weights", "means", "covariances"))
         return cls(
+            target,
             Mixture.from_dense(structure, flat("weights"), flat("means"), flat("covariances")),
-            Mixture.from_dense(
-                structure, constant["em_weights"].values, constant["em_means"].values, constant["em_covariances"].values
-            ),
-            values,
-            observed["obs_id"].values,
-            tuple(str(c) for c in observed["feature"].values),
-            Scaling(constant["location"].values, constant["scale"].values),
+            Mixture.from_dense(structure, *em),
+            unconstrained,
             chains,
             n_draws,
-            unconstrained,
-            weight,
-            Priors.from_description(json.loads(post.attrs["priors"])),
         )
 
     @property
-    def n_components(self) -> int:
-        return self.draws.n_components
+    def values(self) -> Array:
+        """The rows (N, D), in the units of the data."""
+        return self.target.table.values
 
-    @cached_property
-    def target(self) -> Target:
-        """The density that was sampled.
+    @property
+    def obs_id(self) -> NDArray[Any]:
+        """Row labels (N,)."""
+        return self.target.table.index.to_numpy()
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return self.target.table.columns
+
+    @property
+    def scaling(self) -> Scaling:
+        return self.target.scaling
+
+    @property
+    def row_weight(self) -> Array:
+        """Case weights (N,), ones where none were given."""
+        return self.target.row_weight
+
+    @property
+    def n_components(self) -> int:
+        return self.target.n_components
+
+    def sampled_target(self) -> Target:
+        """The target, where the draws on its scale are there.
 
         Raises
         ------
         InputError
             If the tree held no unconstrained draws of this model.
         """
-        import pandas as pd
-
-        table = Table(np.array(self.values), self.columns, pd.Index(self.obs_id, name="obs_id"))
-        weight = None if (self.row_weight == 1).all() else self.row_weight
-        target = Target(table, self.draws.structure, self.n_components, self.priors, self.scaling, weight)
-        if self.unconstrained.shape[1] != target.size:
+        if self.unconstrained.shape[1] != self.target.size:
             raise InputError(
                 f"the posterior given holds {self.unconstrained.shape[1]} unconstrained coordinates and its model has "
-                f"{target.size}: the group 'unconstrained_posterior' is missing or from another model; "
+                f"{self.target.size}: the group 'unconstrained_posterior' is missing or from another model; "
                 "sample it anew with bayesgmm.sample_posterior"
             )
-        return target
+        return self.target
 
 
 def pointwise_log_likelihood(draws: Mixture, values: Array) -> Array:

@@ -85,7 +85,7 @@ def assess(post: xr.DataTree, *, evidence: bool = True, refit: bool = True, rand
         used = [m for m, w in zip(modes.loo, modes.weights, strict=True) if w > 0.01]
         n_high_k, n_refitted = max(m.n_high_k for m in used), max(len(m.refitted) for m in used)
     else:
-        loo = leave_one_out(view, view.target if refit else None, random_seed)
+        loo = leave_one_out(view, view.sampled_target() if refit else None, random_seed)
         elpd_rows, p_loo, n_high_k, n_refitted = loo.elpd_rows, loo.p_loo, loo.n_high_k, len(loo.refitted)
     return Assessment(
         n_components=view.n_components,

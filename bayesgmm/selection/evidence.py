@@ -136,7 +136,7 @@ def log_evidence(
     if repeats is not None and repeats < 1:
         raise InputError(f"repeats={repeats!r}: give a whole number, at least 1")
     view = Posterior.read(post)
-    target = view.target
+    target = view.sampled_target()
     if method == "tempering":
         return _by_tempering(post, target)
     if method == "smc":

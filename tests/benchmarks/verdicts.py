@@ -73,7 +73,7 @@ def realigned(post: xr.DataTree, unconstrained: np.ndarray, diverging: np.ndarra
         table=as_table(view.values),
         scaling=view.scaling,
         coordinates=target.coordinates,
-        priors=Posterior.read(post).priors,
+        priors=Posterior.read(post).target.priors,
         order=alignment.order,
         moved=alignment.moved,
         em=view.em,

@@ -9,7 +9,7 @@ import pytest
 from bayesgmm.data import Scaling
 from bayesgmm.em import fit_mixture
 from bayesgmm.em.prepare import scaling_of
-from bayesgmm.mixture import COVARIANCE_TYPES, log_density
+from bayesgmm.mixture import COVARIANCE_TYPES, log_density, structure_named
 
 structures = pytest.mark.parametrize("name", COVARIANCE_TYPES)
 
@@ -49,7 +49,10 @@ def test_scaling_by_blocks(case: str, common: bool) -> None:
         x += [1.0, 1e9]
     weight = np.random.default_rng(2).uniform(size=len(x))
     for own in (None, weight):
-        plain, blocks = Scaling.of(x, common=common, sample_weight=own), scaling_of(x, common, own)
+        plain, blocks = (
+            Scaling.of(x, common=common, sample_weight=own),
+            scaling_of(x, structure_named("spherical" if common else "full"), own),
+        )
         np.testing.assert_allclose(blocks.scale, plain.scale, rtol=1e-8)
         np.testing.assert_allclose(blocks.location, plain.location, rtol=1e-12, atol=1e-9 * plain.scale.min())
 

@@ -9,7 +9,7 @@ from bayesgmm import fit_grid, load_dataset
 from bayesgmm.analysis import chosen_cells
 from bayesgmm.data import InputError
 from bayesgmm.mixture import COVARIANCE_TYPES, Mixture, model_names, structure_named
-from bayesgmm.mixture.equivalence import reduced
+from bayesgmm.mixture.structure.equivalence import reduced
 from bayesgmm.posterior.target import Target
 
 from .test_structures import random_mixture

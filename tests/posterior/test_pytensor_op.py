@@ -19,6 +19,7 @@ from pytensor.link.numba.dispatch.basic import numba_funcify_and_cache_key
 from scipy.special import logsumexp
 from scipy.stats import multivariate_normal
 
+import bayesgmm.posterior.jax_hook  # noqa: F401
 from bayesgmm.mixture import Design, structure_named
 from bayesgmm.mixture.structure import STRUCTURES
 from bayesgmm.posterior.pytensor_op import (

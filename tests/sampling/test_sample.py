@@ -30,7 +30,7 @@ def test_schema(faithful_tree: xr.DataTree) -> None:
     attrs = faithful_tree.attrs
     assert attrs["seed"] == "3"
     assert attrs["n_components"] == 2
-    assert Posterior.read(faithful_tree).priors == Priors()
+    assert Posterior.read(faithful_tree).target.priors == Priors()
     assert json.loads(attrs["priors"])["scale"]["family"] == "LogNormalScale"
 
 

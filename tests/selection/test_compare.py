@@ -7,10 +7,12 @@ import pandas as pd
 import pytest
 from scipy.special import logsumexp
 
-from bayesgmm.data import InputError, Scaling
+from bayesgmm.data import InputError
 from bayesgmm.em import fit_grid
 from bayesgmm.mixture import Mixture
 from bayesgmm.posterior.modes import find_mode
+from bayesgmm.posterior.priors import Priors
+from bayesgmm.posterior.target import Target
 from bayesgmm.sampling.posterior import Posterior
 from bayesgmm.sampling.sample import sample_posterior
 from bayesgmm.sampling.samplers.chains import Chain, run_chains
@@ -207,18 +209,8 @@ def test_many_rows_are_read_in_blocks():
     mixture = Mixture.from_dense(
         "full", np.ones((draws, 1)), 0.01 * rng.normal(size=(draws, 1, 1)), np.ones((draws, 1, 1, 1))
     )
-    view = Posterior(
-        mixture,
-        mixture[0],
-        values,
-        np.arange(n),
-        ("x",),
-        Scaling.identity(1),
-        2,
-        draws // 2,
-        np.empty((draws, 0)),
-        np.ones(n),
-    )
+    target = Target.of_rows(values, 1, "full", Priors())
+    view = Posterior(target, mixture, mixture[0], np.empty((draws, 0)), 2, draws // 2)
     tracemalloc.start()
     loo = leave_one_out(view, None)
     peak = tracemalloc.get_traced_memory()[1]

@@ -26,8 +26,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ...mixture import Design, Mixture, Structure, run_parallel
-from ...mixture.estep import row_blocks, terms_of
+from ...mixture import Design, Mixture, Structure
+from ...mixture.estep import block_size, terms_of
 from ...mixture.kernel import softmax_mixture
 from ..algorithm.run import Run
 from ..repeats import distinct_rows
@@ -103,7 +103,7 @@ def _support(mixture: Mixture, design: Design, distinct: Flags) -> tuple[Array, 
         own = np.maximum(r, 0.5)
         return np.stack([r.sum(1), np.where(r >= 0.5, (1.0 - own) / own, 0.0).sum(1)])
 
-    rows, company = np.sum(run_parallel(of_block, row_blocks(mixture, design.n_rows)), axis=0)
+    rows, company = np.sum(design.map(of_block, block_size(mixture)), axis=0)
     return rows, company
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from ...data.errors import InputError
 from .base import Entry, Layout, Structure
 from .diag import DIAG
@@ -12,8 +14,8 @@ from .spherical import Spherical
 from .tied import Tied
 
 __all__ = [
-    "COVARIANCE_TYPES", "STRUCTURES", "Correlations", "Entry", "Layout", "Part", "Scales", "Structure", "place_of",
-    "structure_named",
+    "COVARIANCE_TYPES", "STRUCTURES", "Correlations", "Entry", "Layout", "Part", "Scales", "Structure", "model_names",
+    "place_of", "structure_named",
 ]  # fmt: skip
 
 # scikit-learn's four, which are fitted by default, then mclust's others.
@@ -43,3 +45,9 @@ def structure_named(name: str | Structure) -> Structure:
         known = ", ".join(STRUCTURES)
         raise InputError(f"covariance_type={name!r} is unknown: choose one of {known}")
     return found
+
+
+def model_names(structures: Iterable[Structure], n_components: int, n_features: int) -> dict[str, str]:
+    """The name under which each structure's model goes: that of the first of the structures given that are the same model."""
+    first: dict[str, str] = {}
+    return {s.name: first.setdefault(s.identity(n_components, n_features), s.name) for s in structures}

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...data.scaling import Scaling
-from ..equivalence import reduced
+from .equivalence import reduced
 from .parts import Part
 
 __all__ = ["Entry", "Layout", "Structure"]
@@ -47,6 +47,10 @@ class Layout:
     def common(self) -> bool:
         """Whether there is nothing quadratic: one matrix serves all, and the scatter of the data tells what it does."""
         return not (len(self.pairs) or self.squared_norm)
+
+    def n_rows(self, n_features: int) -> int:
+        """How many numbers of [1, x, |x|^2] are among those."""
+        return 1 + n_features + self.squared_norm
 
     def rows(self, values: Array) -> Array:
         """What is multiplied, (A, N), from values (N, D): a row of ones, the features, and |x|^2."""
@@ -140,6 +144,14 @@ class Structure(ABC):
     def scaling(self, values: Array, sample_weight: Array | None = None) -> Scaling:
         """The standardisation of values (N, D) under which the structure stays what it is."""
         return Scaling.of(values, common=self.common_scale, sample_weight=sample_weight)
+
+    def admitted(self, scaling: Scaling) -> Scaling:
+        """The nearest standardisation under which the structure stays what it is."""
+        if not self.common_scale:
+            return scaling
+        largest = scaling.scale.max()
+        common = largest * np.sqrt(np.mean((scaling.scale / largest) ** 2))
+        return Scaling(scaling.location, np.full_like(scaling.scale, common))
 
     # Compact covariances
 

@@ -13,13 +13,7 @@ So with one column ``full`` = ``diag`` = ``spherical`` (mclust's V) and ``tied``
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from .structure import Structure
-
-__all__ = ["model_names", "reduced"]
+__all__ = ["reduced"]
 
 
 def reduced(letters: str, n_components: int, n_features: int) -> str:
@@ -29,9 +23,3 @@ def reduced(letters: str, n_components: int, n_features: int) -> str:
     if n_features == 1 or letters[1] == "I":
         return letters[0] + "II"
     return letters
-
-
-def model_names(structures: Iterable[Structure], n_components: int, n_features: int) -> dict[str, str]:
-    """The name under which each structure's model goes: that of the first of the structures given that are the same model."""
-    first: dict[str, str] = {}
-    return {s.name: first.setdefault(s.identity(n_components, n_features), s.name) for s in structures}
