@@ -255,7 +255,7 @@ def accumulate(
     statistics : (S, K, F)
     """
     n_mixtures, n_components, n_products = theta.shape
-    size = min(block, stop - first)
+    size = max(1, min(block, stop - first))
     phi = np.empty((n_products, size))
     terms = np.empty((n_mixtures * n_components, size))
     top = np.empty((n_mixtures, size))
@@ -282,7 +282,7 @@ def accumulate_values(
         The standardised data are ``(values - location) * precision``.
     """
     n_mixtures, n_components, n_products = theta.shape
-    size = min(block, stop - first)
+    size = max(1, min(block, stop - first))
     phi, terms = np.empty((n_products, size)), np.empty((n_mixtures * n_components, size))
     top, norm = np.empty((n_mixtures, size)), np.empty((n_mixtures, size))
     log_likelihood, statistics = np.empty(n_mixtures), np.empty(theta.shape)

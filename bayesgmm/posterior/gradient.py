@@ -182,7 +182,9 @@ def likelihood_and_gradient(weights, means, factors, rows, pairs, row_weight, sc
             _fill_precision(inverse, g, precision)
     theta = np.empty((1, n_components, rows.shape[0] + n_pairs))
     _fill_theta(weights, means, precision, log_dets, along_axes, sphere, pairs, theta)
-    size = min(BLOCK, rows.shape[1])
+    size = BLOCK if rows.shape[1] > BLOCK else rows.shape[1]
+    # Of no rows there are no blocks; their size must not be zero all the same.
+    size = size if size > 0 else 1
     terms = np.empty((n_components, size))
     phi, top, norm = np.empty((theta.shape[2], size)), np.empty((1, size)), np.empty((1, size))
     none, value, t = np.empty(0), np.empty(1), np.empty(theta.shape)
