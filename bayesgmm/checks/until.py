@@ -1,4 +1,7 @@
-"""Sampling until chains have settled: a second, longer run where the first does not do; finished models are kept."""
+"""Sampling until the answer can be believed: NUTS, a longer run where that nearly did, tempering where it did not.
+
+Finished models are kept.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..em import Grid
 from ..posterior.target import Target
+from ..sampling.samplers.tempering import seconds_of
 from ..sampling.settings import Settings
 from ..sampling.store import DrawStore, fingerprint_of
 from ..sampling.sweep import sample_many
@@ -17,6 +21,10 @@ if TYPE_CHECKING:
 
 __all__ = ["sampled_until_settled"]
 
+# Tempering is the last resort: core seconds, counted and not timed, that it may take for a model, and what it takes at least.
+_TEMPERING_SECONDS, _LEAST_SCANS, _TEMPERATURES = 90.0, 4096, 12
+# Chains that all but agree need more draws, not another sampler.
+_NEAR_R_HAT, _NEAR_ESS = 1.03, 150
 # A second run for chains that have not settled: smaller steps, more tuning, so many times the draws; not where the first
 # run was so much work that the second would not end in minutes.
 _LONGER, _LONGER_TUNE, _LONGER_ACCEPT = 8, 1000, 0.9
@@ -32,9 +40,11 @@ def sampled_until_settled(
     store: DrawStore | None = None,
     failed: dict[str, str] | None = None,
 ) -> tuple[dict[str, xr.DataTree], dict[str, Diagnosis], tuple[str, ...]]:
-    """Sample every model; those whose chains have not settled once more, more carefully and with eight times the draws.
+    """Sample every model by NUTS; where the verdict is not good, escalate.
 
-    The longer run is thinned to the draws asked for; a model that still has not settled keeps its verdict.
+    Chains that all but agree run once more, more carefully and with eight times the draws, thinned to the draws asked for.
+    What then still has no good verdict is tempered from the prior, if that can end within some ninety seconds of a core.
+    The tempered draws are kept if their verdict is good; otherwise a model keeps its chains and their verdict.
 
     Parameters
     ----------
@@ -63,28 +73,41 @@ def sampled_until_settled(
     em = {p.key: grid.fits[p.n_components, p.structure.name] for p in wanted}
     decisive = {name: getattr(settings, name) for name in ("draws", "chains", "random_seed")}
     longer: dict[str, Any] = {"thin": _LONGER, "tune": _LONGER_TUNE, "target_accept": _LONGER_ACCEPT}
-    asked = {p.key: fingerprint_of(p, em[p.key], **decisive, **longer, most_work=_MOST_WORK) for p in wanted}
+    asked = {
+        p.key: fingerprint_of(p, em[p.key], **decisive, **longer, most_work=_MOST_WORK, tempering=_TEMPERING_SECONDS)
+        for p in wanted
+    }
     found = {key: tree for key, value in asked.items() if (tree := store.find(key, value)) is not None}
     diagnoses = {key: diagnose(tree) for key, tree in found.items()}
     posteriors = dict(found)
 
-    def first(key: str, tree: xr.DataTree) -> None:
+    def judged(key: str, tree: xr.DataTree) -> None:
         diagnoses[key], posteriors[key] = diagnose(tree), tree
-        if not _worth_more(diagnoses[key], tree):
+        if diagnoses[key].ok:
             store.keep(key, tree, asked[key])
 
-    def second(key: str, tree: xr.DataTree) -> None:
-        diagnoses[key], posteriors[key] = diagnose(tree), tree
-        store.keep(key, tree, asked[key])
+    def tempered(key: str, tree: xr.DataTree) -> None:
+        diagnosis = diagnose(tree)
+        if diagnosis.ok:
+            diagnoses[key], posteriors[key] = diagnosis, tree
+        store.keep(key, posteriors[key], asked[key])
 
     missing = [p for p in wanted if p.key not in found]
     if missing:
-        sample_many(missing, settings, em=em, finished=first, failed=failed)
-    again = [p for p in missing if p.key in diagnoses and _worth_more(diagnoses[p.key], posteriors[p.key])]
+        sample_many(missing, settings, em=em, finished=judged, failed=failed)
+    sampled = [p for p in missing if p.key in diagnoses]
+    again = [p for p in sampled if _nearly_settled(diagnoses[p.key], posteriors[p.key])]
     if again:
-        sample_many(
-            again, replace(settings, draws=_LONGER * settings.draws, **longer), em=em, finished=second, failed=failed
-        )
+        more = replace(settings, draws=_LONGER * settings.draws, **longer)
+        sample_many(again, more, em=em, finished=judged, failed=failed)
+    bad = [p for p in sampled if not diagnoses[p.key].ok and p.key not in (failed or ())]
+    last = [p for p in bad if diagnoses[p.key].verdict != "degenerate" and _can_be_tempered(p, settings)]
+    if last:
+        how = replace(settings, sampler="tempering", tempering_seconds=_TEMPERING_SECONDS)
+        sample_many(last, how, em=em, finished=tempered, failed=failed)
+    for p in bad:
+        if p not in last:
+            store.keep(p.key, posteriors[p.key], asked[p.key])
     for key in failed or ():
         # A longer run that collapsed says of the shorter one that it had not seen the collapse yet.
         posteriors.pop(key, None)
@@ -92,9 +115,17 @@ def sampled_until_settled(
     return {k: posteriors[k] for k in keys}, {k: diagnoses[k] for k in keys}, tuple(found)
 
 
-def _worth_more(diagnosis: Diagnosis, tree: xr.DataTree) -> bool:
+def _can_be_tempered(target: Target, settings: Settings) -> bool:
+    """Whether tempering has a chance to end within its time."""
+    return seconds_of(target, _LEAST_SCANS, _TEMPERATURES, settings.chains) < _TEMPERING_SECONDS
+
+
+def _nearly_settled(diagnosis: Diagnosis, tree: xr.DataTree) -> bool:
     """Whether a longer run may settle the chains, in minutes."""
-    if diagnosis.verdict != "not converged":
+    if diagnosis.verdict != "not converged" or "n_steps" not in tree["sample_stats"]:
+        return False
+    table = diagnosis.table
+    if table["r_hat"].max() > _NEAR_R_HAT or table[["ess_bulk", "ess_tail"]].min(axis=None) < _NEAR_ESS:
         return False
     n, d = tree["observed_data"].dataset["x"].shape
     terms = 1 + d + d * (d + 1) / 2

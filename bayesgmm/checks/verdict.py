@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from html import escape
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,9 +37,15 @@ SETTLED_R_HAT = 1.1
 SETTLED_ESS = 30
 # Apart means: the chains' means differ by more than their own spread.
 APART_R_HAT = 1.2
-# A component narrower than this, relative to the data, in this share of the draws, sits on repeated values.
+# A component narrower than this, relative to the data, in this share of the draws, is looked at: where the rows within
+# three standard deviations of it are mostly repeated values (to so many digits of the data's spread) it has collapsed.
 SMALLEST_SD = 1e-3
 COLLAPSED = 0.05
+_WITHIN, _DIGITS, _LOOKED_AT = 3.0, 1e-9, 100
+# Energy Bayesian fraction of missing information below which a chain does not move between energy levels (Betancourt 2016).
+LEAST_BFMI = 0.3
+# Fewer replicas that came all the way from the prior do not tell how much mass a mode has.
+LEAST_RESTARTS = 5
 
 VERDICTS: dict[str, str] = {
     "converged": "none needed",
@@ -51,7 +57,10 @@ VERDICTS: dict[str, str] = {
         "do not average the chains: look at the modes one by one (their weights are in the "
         "evidence), or use fewer components or an informative prior"
     ),
-    "not converged": "sample longer (raise tune and draws, use at least 4 chains), or use fewer components",
+    "not converged": (
+        "let the chains agree: sample with sampler='tempering' where rows are few, or with more draws and at least 4 chains; "
+        "fewer components are easier"
+    ),
     "degenerate": (
         "a component has collapsed: look for repeated rows or columns with few distinct values, use fewer components, or "
         "a scale prior that keeps further away from zero"
@@ -76,7 +85,9 @@ class Diagnosis:
     moved : float
         Share of draws whose labels were changed by the alignment.
     ambiguity : float
-        As `posterior.relabel.Alignment.ambiguity`; nan where the tree does not carry it.
+        Of the labels: one minus the total variation distance between the aligned draws and themselves with two components
+        exchanged, the largest over pairs (`label_ambiguity`). Near 0 where components are distinct, about 0.2 and more where
+        their names mean nothing.
     """
 
     verdict: str
@@ -145,13 +156,14 @@ def diagnose(post: xr.DataTree) -> Diagnosis:
     stats = post["sample_stats"].dataset if "sample_stats" in post.children else {}
     n_divergent = int(np.sum(stats["diverging"].values)) if "diverging" in stats else 0
     moved = float(np.mean(stats["relabelled"].values)) if "relabelled" in stats else 0.0
-    ambiguity = float(post.attrs.get("relabelling_ambiguity", np.nan))
+    ambiguity = label_ambiguity(view)
     collapsed = _collapsed_share(view)
-    verdict = _judge(chains, table, n_divergent, moved, collapsed)
+    doubts = _doubts(post, stats)
+    verdict = _judge(chains, table, n_divergent, moved, collapsed, bool(doubts))
     return Diagnosis(
         verdict,
         table,
-        _evidence(verdict, table, n_divergent, view, moved, ambiguity, collapsed),
+        _evidence(verdict, table, n_divergent, view, moved, ambiguity, collapsed, doubts),
         VERDICTS[verdict],
         n_divergent,
         moved,
@@ -159,21 +171,90 @@ def diagnose(post: xr.DataTree) -> Diagnosis:
     )
 
 
+def label_ambiguity(view: Posterior) -> float:
+    """How well aligned draws would look with two components exchanged: 1 - total variation, the largest over pairs.
+
+    Exchanging components turns the difference d of a mean, a log standard deviation or the log weights into -d. With d of mean
+    m and standard deviation s over the draws, and as if it were normal, the total variation distance of d and -d is
+    2 Phi(|m| / s) - 1; the coordinate that tells the two apart best counts. It depends on the number of rows only as the
+    posterior itself does. Where names mean nothing alignment still puts the larger first, and |m| / s is that of a half-normal
+    variable, 1.3: an ambiguity of 0.2.
+    """
+    from scipy.special import ndtr
+
+    draws, k = view.draws, view.n_components
+    log_sd = 0.5 * np.log(np.einsum("skii->ski", draws.dense_covariances))
+    parts = [draws.means / view.scaling.scale, log_sd, np.log(np.maximum(draws.weights, 1e-300))[..., None]]
+    every = np.concatenate(parts, axis=2)
+    worst = 0.0
+    for a in range(k):
+        for b in range(a):
+            d = every[:, a] - every[:, b]
+            sd = d.std(0)
+            told = np.abs(d.mean(0)[sd > 0]) / sd[sd > 0]
+            if told.size and np.isfinite(told).all():
+                worst = max(worst, 2.0 * float(ndtr(-told.max())))
+    return worst
+
+
+def _doubts(post: xr.DataTree, stats: Any) -> list[str]:
+    """What agreement of the chains cannot tell: modes that may be missing, energies not explored."""
+    doubts = []
+    if "restarts" in post.attrs:
+        fewest = int(np.min(post.attrs["restarts"]))
+        if fewest < LEAST_RESTARTS:
+            doubts.append(f"a run had {fewest} restarts from the prior (wanted: at least {LEAST_RESTARTS})")
+        return doubts
+    searches = int(post.attrs.get("n_searches", 1))
+    hits = np.atleast_1d(post.attrs.get("mode_searches", []))
+    if searches > 1 and hits.size and hits[0] == 1:
+        doubts.append(f"only one of {searches} EM searches found the heaviest mode: heavier ones may be missing")
+    if "energy" in stats:
+        energy = np.asarray(stats["energy"].values)
+        spread = ((energy - energy.mean(1, keepdims=True)) ** 2).sum(1)
+        if np.all(spread > 0):
+            bfmi = float(((np.diff(energy, axis=1) ** 2).sum(1) / spread).min())
+            if bfmi < LEAST_BFMI:
+                doubts.append(f"E-BFMI {bfmi:.2f} (wanted > {LEAST_BFMI})")
+    return doubts
+
+
 def _collapsed_share(view: Posterior) -> float:
-    """Share of draws with a component narrower than 1/1000 of the data in some direction."""
+    """Share of draws with a component narrower than 1/1000 of the data in some direction, in which its rows repeat a value."""
     spread = view.values.std(axis=0)
-    dense = view.draws.dense_covariances / (spread[:, None] * spread)
-    finite = np.isfinite(dense).all((1, 2, 3)) & np.isfinite(view.draws.means).all((1, 2))
-    smallest = np.zeros(len(dense))
-    smallest[finite] = np.linalg.eigvalsh(dense[finite])[..., 0].min(1)
-    return float(np.mean(smallest < SMALLEST_SD**2))
+    means, dense = view.draws.means / spread, view.draws.dense_covariances / (spread[:, None] * spread)
+    finite = np.isfinite(dense).all((1, 2, 3)) & np.isfinite(means).all((1, 2))
+    smallest = np.zeros(dense.shape[:2])
+    smallest[finite] = np.linalg.eigvalsh(dense[finite])[..., 0]
+    narrow = smallest.min(1) < SMALLEST_SD**2
+    if not narrow.any():
+        return 0.0
+    looked_at = np.flatnonzero(narrow)[:: max(1, int(narrow.sum()) // _LOOKED_AT)]
+    rows = view.values / spread
+    repeated = [
+        not finite[s]
+        or any(_on_repeats(rows, means[s, k], dense[s, k]) for k in np.flatnonzero(smallest[s] < SMALLEST_SD**2))
+        for s in looked_at
+    ]
+    return float(narrow.mean() * np.mean(repeated))
 
 
-def _judge(chains: dict[str, Array], table: pd.DataFrame, n_divergent: int, moved: float, collapsed: float) -> str:
+def _on_repeats(rows: Array, mean: Array, covariance: Array) -> bool:
+    """Whether the rows within three standard deviations are few, or mostly share their value in the narrowest direction."""
+    values, vectors = np.linalg.eigh(covariance)
+    along = (rows - mean) @ vectors
+    inside = (along**2 / np.maximum(values, 1e-300)).sum(1) < _WITHIN**2 * len(mean)
+    distinct = len(np.unique(np.round(along[inside, 0] / _DIGITS)))
+    return bool(distinct <= max(len(mean), inside.sum() / 2))
+
+
+def _judge(
+    chains: dict[str, Array], table: pd.DataFrame, n_divergent: int, moved: float, collapsed: float, doubtful: bool
+) -> str:
     first = next(iter(chains.values()))
     if collapsed > COLLAPSED or not np.isfinite(table["mean"]).all():
         return "degenerate"
-    if is_settled(table) and n_divergent <= MAX_DIVERGENT * first.size:
+    if is_settled(table) and n_divergent <= MAX_DIVERGENT * first.size and not doubtful:
         return "label switching" if moved > MIN_MOVED else "converged"
     if len(first) > 1 and table["r_hat"].max() > APART_R_HAT and _all_settled(chains):
         return "multimodal"
@@ -198,6 +279,7 @@ def _evidence(
     moved: float,
     ambiguity: float,
     collapsed: float,
+    doubts: list[str],
 ) -> str:
     size = view.n_chains * view.n_draws
     smallest = table[["ess_bulk", "ess_tail"]].min(axis=1)
@@ -207,10 +289,11 @@ def _evidence(
         f"{n_divergent} of {size} draws diverged (tolerated: {int(MAX_DIVERGENT * size)})",
         f"labels of {moved:.1%} of the draws were changed by the alignment",
     ]
-    if np.isfinite(ambiguity):
+    if view.n_components > 1:
         parts.append(f"ambiguity of the labels {ambiguity:.2g}")
+    parts += doubts
     if collapsed:
-        parts.append(f"in {collapsed:.1%} of the draws a component is narrower than 1/1000 of the data")
+        parts.append(f"in {collapsed:.1%} of the draws a component sits on repeated values")
     if verdict == "multimodal":
         parts.append(f"each of the {view.n_chains} chains has settled, but not in the same place")
     if view.n_chains == 1:

@@ -23,8 +23,10 @@ _COMPETING = 0.02
 _MAX_OPTIMA = 8
 # Starts are rounded to multiples of 1 / this on the unconstrained scale, where that costs less than so many nats.
 _START_GRID, _ROUNDING_COST = 256.0, 10.0
-# Rows by whose density modes are told apart.
-_SIGNATURE_ROWS = 200
+# Rows by whose density modes are told apart, and the difference of log densities that tells them apart.
+_SIGNATURE_ROWS, _SAME = 200, 0.05
+# Further EM searches, each from starts of its own, where they take well under a second: rows times coordinates.
+_FURTHER_SEARCHES, _MOST_TO_SEARCH = 3, 50_000
 
 
 @dataclass(frozen=True)
@@ -38,11 +40,17 @@ class Prepared:
         EM's optimum, in data units: what the labels mean.
     modes : tuple of Mode
         Those that compete, best Laplace mass first.
+    found_by : tuple of int
+        How many of the searches found each of them.
+    n_searches : int
+        Independent EM searches.
     """
 
     target: Target
     em: Mixture
     modes: tuple[Mode, ...]
+    found_by: tuple[int, ...] = ()
+    n_searches: int = 1
 
     def chains(self, settings: Settings, rng: np.random.Generator) -> list[Chain]:
         """One task per chain, dealt to the competing modes in turn."""
@@ -56,7 +64,10 @@ class Prepared:
 
 
 def prepare(target: Target, em: EMFit | None, rng: np.random.Generator) -> Prepared:
-    """Find the modes to start from, near the optima of ``em`` or of a fit made here.
+    """Find the modes to start from, near the optima of ``em`` or of a fit made here, and of further searches.
+
+    Each search is a whole EM fit from starts of its own: what one of them misses, the others find, and a mode that only
+    one has found says that there may be more.
 
     Raises
     ------
@@ -72,9 +83,27 @@ def prepare(target: Target, em: EMFit | None, rng: np.random.Generator) -> Prepa
             random_state=int(rng.integers(2**31)),
         )
     target.check_fit(em.mixture)
+    fits = [em, *_further_fits(target, rng)]
     with single_threaded_blas():
-        modes = _modes(target, starting_mixtures(em))
-    return Prepared(target, em.mixture, modes)
+        modes = _modes(target, [starting_mixtures(fit) for fit in fits])
+    return Prepared(target, em.mixture, tuple(m for m, _ in modes), tuple(n for _, n in modes), len(fits))
+
+
+def _further_fits(target: Target, rng: np.random.Generator) -> list[EMFit]:
+    """EM fits by other seeds, which are not drawn from ``rng`` itself: whether they are made changes no draw of it."""
+    if target.n_components == 1 or target.table.n_obs * target.size > _MOST_TO_SEARCH:
+        return []
+    seeds = rng.bit_generator.seed_seq.spawn(_FURTHER_SEARCHES)  # type: ignore[attr-defined]
+    return [
+        fit_mixture(
+            target.table,
+            target.n_components,
+            target.structure,
+            sample_weight=target.sample_weight,
+            random_state=int(seed.generate_state(1)[0] >> 1),
+        )
+        for seed in seeds
+    ]
 
 
 def _rounded(target: Target, point: Array) -> Array:
@@ -83,32 +112,49 @@ def _rounded(target: Target, point: Array) -> Array:
     return rounded if target(rounded)[0] > target(point)[0] - _ROUNDING_COST else point
 
 
-def _modes(target: Target, starts: Sequence[Mixture]) -> tuple[Mode, ...]:
-    """Distinct modes of the posterior near EM's optima, best Laplace mass first, those that compete with it.
+def _modes(target: Target, searches: Sequence[Sequence[Mixture]]) -> list[tuple[Mode, int]]:
+    """Distinct modes of the posterior near the optima of each search, and how many searches found them.
+
+    Best Laplace mass first, those that compete with it.
 
     Raises
     ------
     InputError
         If the density is finite at none of them.
     """
-    found: list[tuple[float, Mode, Array]] = []
     rows = target.scaling.standardise(target.table.values)
     rows = rows[np.linspace(0, len(rows) - 1, min(len(rows), _SIGNATURE_ROWS)).astype(int)]
-    points = [_rounded(target, target.start_at(mixture.standardised(target.scaling))) for mixture in starts]
+
+    def signature(point: Array) -> Array:
+        """The log density of rows knows no labels: it tells mirror images of one height from one mode found twice."""
+        return log_density(target.coordinates.mixture(point), rows)
+
+    points: list[tuple[Array, Array, set[int]]] = []
+    for number, mixtures in enumerate(searches):
+        for mixture in mixtures:
+            point = _rounded(target, target.start_at(mixture.standardised(target.scaling)))
+            own = signature(point)
+            known = next((by for _, other, by in points if np.abs(own - other).max() < _SAME), None)
+            if known is None:
+                points.append((point, own, {number}))
+            else:
+                known.add(number)
     # Spurious optima are among them: the density, which knows the prior, says which are worth an ascent.
-    heights = np.array([target(point)[0] for point in points])
+    heights = np.array([target(point)[0] for point, _, _ in points])
+    found: list[tuple[float, Mode, Array, set[int]]] = []
     for i in np.argsort(-heights, kind="stable")[:_MAX_OPTIMA]:
-        point = points[i]
+        point, _, by = points[i]
         if not np.isfinite(heights[i]):
             continue
         mode = find_mode(target, point)
-        mass = mode.value + np.log(np.diag(mode.spread)).sum()
-        # The log density of rows knows no labels: it tells mirror images of one height from one mode found twice.
-        signature = log_density(target.coordinates.mixture(mode.point), rows)
-        if np.isfinite(mass) and not any(np.abs(signature - other).max() < 0.05 for _, _, other in found):
-            found.append((float(mass), mode, signature))
+        mass = float(mode.value + np.log(np.diag(mode.spread)).sum())
+        own = signature(mode.point)
+        known = next((others for _, _, other, others in found if np.abs(own - other).max() < _SAME), None)
+        if known is not None:
+            known |= by
+        elif np.isfinite(mass):
+            found.append((mass, mode, own, set(by)))
     if not found:
         raise target.no_density()
-    found.sort(key=lambda triple: -triple[0])
-    best = found[0][0]
-    return tuple(mode for mass, mode, _ in found if mass - best > np.log(_COMPETING))
+    found.sort(key=lambda each: -each[0])
+    return [(mode, len(by)) for mass, mode, _, by in found if mass - found[0][0] > np.log(_COMPETING)]

@@ -212,6 +212,8 @@ def _aligned_tree(prepared: Prepared, drawn: Draws, attrs: dict[str, Any], log_l
         "interrupted": int(drawn.interrupted),
         "n_modes": len(prepared.modes),
         "mode_log_density": np.array([m.value for m in prepared.modes]),
+        "mode_searches": np.array(prepared.found_by),
+        "n_searches": prepared.n_searches,
         "relabelled_share": float(alignment.moved.mean()),
         "relabelling_ambiguity": alignment.ambiguity,
         "relabelling_agreement_with_ecr": alignment.agreement,

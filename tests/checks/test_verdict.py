@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import xarray as xr
+from scipy.stats import norm
 
-from bayesgmm.checks.verdict import VERDICTS, diagnose, label_free
+from bayesgmm import fit_mixture
+from bayesgmm.checks.verdict import VERDICTS, diagnose, label_ambiguity, label_free
 from bayesgmm.data import InputError
+from bayesgmm.mixture import Mixture
 from bayesgmm.sampling.posterior import Posterior
 from bayesgmm.selection.separate_modes import separate_modes
 
@@ -73,6 +79,63 @@ def test_stuck_chains_do_not_pass(how):
 
 def test_repeated_rows_are_degenerate():
     assert diagnose(sampled(with_duplicates(blobs([[0], [6]], 100), 40), 3)).verdict == "degenerate"
+
+
+def test_a_real_narrow_component_is_not_degenerate():
+    """240 distinct rows, sd 0.0004 of the data's: no row repeats another, so that nothing has collapsed."""
+    rng = np.random.default_rng(0)
+    x = np.concatenate([rng.normal(0, 0.01, 240), rng.normal(20, 30, 260)])[:, None]
+    post = sampled(x, 2)
+    narrowest = np.sqrt(post["posterior"]["covariances"].values[..., 0, 0]).min(-1)
+    assert np.median(narrowest) < 1e-3 * x.std()
+    assert diagnose(post).verdict == "converged"
+
+
+def test_a_mode_hidden_from_the_starts_is_found_again():
+    """Chains that are given EM's first optimum alone stay in it; searches of their own find the mirror image."""
+    square = blobs(corners(6), 100)
+    square = np.vstack([square, square[:, ::-1]])
+    fit = fit_mixture(square, 2, "diag", random_state=0)
+    hidden = replace(fit, optima=tuple(o for o in fit.optima if o.mixture is fit.mixture)[:1], n_once=0)
+    assert diagnose(sampled(square, 2, "diag", em=hidden)).verdict == "multimodal"
+
+
+def test_chains_that_agree_do_not_pass_where_searches_do_not(good):
+    """One search of four found the heaviest mode: what the chains agree on may be a lesser one."""
+    doubtful = good.copy()
+    doubtful.attrs |= {"n_searches": 4, "mode_searches": np.array([1])}
+    diagnosis = diagnose(doubtful)
+    assert diagnosis.verdict == "not converged"
+    assert "only one of 4 EM searches" in diagnosis.evidence
+    doubtful.attrs |= {"mode_searches": np.array([3])}
+    assert diagnose(doubtful).ok
+    few = good.copy()
+    few.attrs |= {"restarts": np.array([40, 2, 30, 30])}
+    assert diagnose(few).verdict == "not converged"
+
+
+def test_energies_that_are_not_explored_do_not_pass(good):
+    energy = good["sample_stats"].dataset["energy"]
+    creeping = np.cumsum(np.random.default_rng(0).normal(size=energy.shape), axis=1)
+    stats = good["sample_stats"].dataset.assign(energy=(energy.dims, creeping))
+    diagnosis = diagnose(good.assign(sample_stats=xr.DataTree(stats)))
+    assert diagnosis.verdict == "not converged"
+    assert "E-BFMI" in diagnosis.evidence
+
+
+def test_ambiguity_is_that_of_the_draws_not_of_the_rows(good):
+    """Means that differ by N(1, 0.5^2), all else alike: total variation 2 Phi(1 / 0.5) - 1, whatever the rows.
+
+    One Gaussian of 3,000 rows split in two has names that mean little, which responsibilities of that many rows do not show.
+    """
+    view, rng = Posterior.read(good), np.random.default_rng(0)
+    s = len(view.draws.weights)
+    means = np.zeros((s, 2, 2))
+    means[:, 0, 0] = view.scaling.scale[0] * rng.normal(1.0, 0.5, s)
+    alike = Mixture(view.draws.structure, np.full((s, 2), 0.5), means, np.broadcast_to(np.eye(2), (s, 2, 2, 2)))
+    assert label_ambiguity(replace(view, draws=alike)) == pytest.approx(2 * norm.cdf(-2.0), rel=0.15)
+    assert label_ambiguity(view) < 1e-6
+    assert diagnose(sampled(blobs([[0]], 3000), 2, draws=300)).ambiguity > 0.05
 
 
 def test_two_modes_are_found_and_weighted():

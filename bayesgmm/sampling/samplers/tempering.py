@@ -38,7 +38,7 @@ from ..settings import Settings
 from .tempering_kernel import KINDS, scan_rounds
 from .tempering_layout import layout_of
 
-__all__ = ["Ladder", "Round", "bennett", "sample_by_tempering"]
+__all__ = ["Ladder", "Round", "bennett", "sample_by_tempering", "seconds_of"]
 
 Array = NDArray[np.float64]
 # Adaptive rounds of 2^4 to 2^8 scans, then rounds that may be kept.
@@ -112,6 +112,14 @@ def bennett(betas: Array, logs: Array) -> float:
     return total
 
 
+def seconds_of(target: Target, n_scans: int, n_temperatures: int, n_runs: int) -> float:
+    """What so many scans take on one core, roughly; counted, so that it does not depend on the machine's other work."""
+    k, d = target.n_components, target.table.n_features
+    logarithm = 1.0 if target.sample_weight is None else 8.0
+    per_row = (2 * k + 2) * (5 + 2 * d + d * d / 2) + (4 * k + 3) * (k + logarithm)
+    return 1e-9 * _NANOSECONDS * n_scans * n_temperatures * n_runs * target.table.n_obs * per_row
+
+
 def adapted(ladder: Ladder, found: Round, n_temperatures: int) -> Ladder:
     """Betas at which the rejections found would be equal, and steps nearer to the acceptance wanted."""
     from scipy.interpolate import PchipInterpolator
@@ -148,19 +156,14 @@ class _Tempering:
     def _from_prior(self, count: int, rng: np.random.Generator) -> Array:
         return prior_draws(self.target.coordinates, self.target.own_priors, count, rng)
 
-    def seconds(self, n_scans: int, n_temperatures: int) -> float:
-        """What so many scans take on one core, roughly; counted, so that it does not depend on the machine's other work."""
-        k, (d, n) = self.layout.n_components, self.features.shape
-        logarithm = 1.0 if self.row_weight.size == 0 else 8.0
-        per_temperature = (2 * k + 2) * (5 + 2 * d + d * d / 2) + (4 * k + 3) * (k + logarithm)
-        return 1e-9 * _NANOSECONDS * n_scans * n_temperatures * n * per_temperature * len(self.rngs)
+    def seconds(self, n_scans: int) -> float:
+        """As `seconds_of`, with the ladder as it is."""
+        return seconds_of(self.target, n_scans, len(self.ladder.betas), len(self.rngs))
 
     def advance(self, n_scans: int, pool: ThreadPoolExecutor, tick: Callable[[], None]) -> Round:
         """A round of scans of all runs, each on a core."""
         thin = max(1, n_scans // _KEPT)
-        chunk = int(
-            _CHUNK_SECONDS * len(self.rngs) * n_scans / max(self.seconds(n_scans, len(self.ladder.betas)), 1e-9)
-        )
+        chunk = int(_CHUNK_SECONDS * len(self.rngs) * n_scans / max(self.seconds(n_scans), 1e-9))
         # Chunks of whole thinned steps: an interrupt waits for one of them.
         chunk = thin * max(1, min(n_scans, max(chunk, 16)) // thin)
         sizes = [min(chunk, n_scans - at) for at in range(0, n_scans, chunk)]
@@ -238,7 +241,7 @@ def sample_by_tempering(target: Target, settings: Settings, seed: int) -> Draws:
         try:
             while passes < 2:
                 size = 2 ** (_FIRST + number)
-                cost = runs.seconds(size, len(runs.ladder.betas))
+                cost = runs.seconds(size)
                 if kept is not None and spent + cost > settings.tempering_seconds and size >= 2 * settings.draws:
                     break
                 found = runs.advance(size, pool, lambda: progress.advance(bar))
