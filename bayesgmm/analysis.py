@@ -10,35 +10,26 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from .checks import diagnose
 from .checks.predictive_checks import predictive_checks
-from .checks.verdict import diagnose
 from .clusters.consensus import consensus
 from .clusters.memberships import memberships
-from .contrast.em import em_vs_posterior
-from .contrast.kmeans import kmeans_contrast
-from .data import InputError, Table, as_table
-from .data.arguments import check_counts, checked, checked_with
-from .data.holdout import framed, set_aside
-from .data.writing import write_text
+from .contrast import em_vs_posterior, kmeans_contrast
+from .data import InputError, Table, as_table, check_counts, checked, checked_with, framed, set_aside, write_text
 from .em import Grid, fit_grid
-from .mixture import COVARIANCE_TYPES
-from .mixture.key import ModelKey
-from .posterior import Priors
-from .posterior.target import Target
+from .mixture import COVARIANCE_TYPES, ModelKey
+from .posterior import Priors, Target
 from .report.files import draw_store, prepare_folder, read_folder, write_folder
 from .report.findings import Findings
 from .report.provenance import provenance_of
-from .sampling.memory import refuse_beyond_memory
-from .sampling.settings import Settings
-from .sampling.store import DrawStore
-from .selection.further import best_model
-from .selection.search import Search
+from .sampling import DrawStore, Settings, refuse_beyond_memory
+from .selection import Search, best_model
 
 if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
-    from .checks.verdict import Diagnosis
+    from .checks import Diagnosis
 
 __all__ = ["Analysis", "analyze", "load_analysis"]
 

@@ -12,11 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ..data import InputError
-from ..data.arguments import checked
-from ..data.intervals import check_ci_prob, equal_tailed
-from ..sampling.posterior import Posterior
-from ..sampling.predictive import replicates
+from ..data import InputError, check_ci_prob, checked, equal_tailed
+from ..sampling import Posterior, replicates
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -9,11 +9,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ..em import Grid
-from ..posterior.target import Target
-from ..sampling.samplers.tempering import seconds_of
-from ..sampling.settings import Settings
-from ..sampling.store import DrawStore, fingerprint_of
-from ..sampling.sweep import sample_many
+from ..posterior import Target
+from ..sampling import DrawStore, Settings, fingerprint_of, sample_many, seconds_of
 from .verdict import Diagnosis, diagnose
 
 if TYPE_CHECKING:

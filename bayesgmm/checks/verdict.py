@@ -13,11 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..data import InputError
-from ..data.arguments import checked
-from ..sampling import quantities
-from ..sampling.posterior import Posterior
-from ..sampling.quantities import MAX_R_HAT, MIN_ESS, is_settled, summarise
+from ..data import InputError, checked
+from ..sampling import MAX_R_HAT, MIN_ESS, Posterior, is_settled, quantities, summarise
 
 if TYPE_CHECKING:
     import pandas as pd

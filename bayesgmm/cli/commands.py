@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 from typer.exceptions import TyperException
 
-from ..data.errors import InputError
-from ..sampling.settings import Settings
+from ..data import InputError
+from ..sampling import Settings
 from .doctor import doctor
 from .options import (
     ALL_COVARIANCES,
@@ -247,8 +247,8 @@ def sample(
     announce(table, quiet or as_json)
     import arviz_stats
 
-    from ..checks.verdict import diagnose
-    from ..sampling.sample import sample_posterior
+    from ..checks import diagnose
+    from ..sampling import sample_posterior
 
     post = sample_posterior(
         table,
@@ -264,7 +264,7 @@ def sample(
         raise KeyboardInterrupt  # what an earlier run wrote stays
     diagnosis = diagnose(post)
     if file is not None:
-        from ..sampling.store import write_netcdf
+        from ..sampling import write_netcdf
 
         write_netcdf(post, file)
     summary = arviz_stats.summary(post, var_names=["weights", "means", "covariances"], round_to="none")

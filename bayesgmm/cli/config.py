@@ -20,7 +20,7 @@ from typing import Any, get_args, get_type_hints
 
 import typer
 
-from ..data.errors import InputError
+from ..data import InputError
 
 __all__ = ["use_config"]
 

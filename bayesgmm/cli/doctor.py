@@ -37,7 +37,7 @@ def doctor(as_json: AsJson = False) -> None:
 
 
 def _examined() -> dict[str, Any]:
-    from ..data.memory import available_memory, size
+    from ..data import available_memory, size
 
     problems = []
     versions = {}

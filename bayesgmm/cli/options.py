@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..data.errors import InputError
+from ..data import InputError
 from .config import use_config
 
 if TYPE_CHECKING:
     from ..data import Table
-    from ..posterior.priors import Priors
+    from ..posterior import Priors
 
 __all__ = [
     "ALL_COVARIANCES", "AsJson", "Chains", "Columns", "Components", "Config", "Covariance", "Data", "Draws", "PriorsText",
@@ -108,7 +108,7 @@ def parse_priors(text: str | None) -> Priors | None:
     """
     if text in (None, _RICHARDSON_GREEN):
         return None
-    from ..posterior.priors import Priors
+    from ..posterior import Priors
 
     try:
         described = json.loads(text or "")
@@ -125,7 +125,7 @@ def parse_priors(text: str | None) -> Priors | None:
 def priors_for(text: str | None, table: Table) -> Priors | None:
     """The priors that an option names, for these data."""
     if text == _RICHARDSON_GREEN:
-        from ..posterior.priors import Priors
+        from ..posterior import Priors
 
         return Priors.richardson_green(table.values)
     return parse_priors(text)
@@ -141,7 +141,7 @@ PARSERS: dict[str, Callable[[str], Any]] = {
 
 
 def _complete_data(incomplete: str) -> list[str]:
-    from ..data.datasets import bundled_names
+    from ..data import bundled_names
 
     names = [name for name in bundled_names() if name.startswith(incomplete)]
     return names + [f"{p}/" if Path(p).is_dir() else p for p in glob(f"{escape(incomplete)}*")]

@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
-from ..data.errors import InputError
+from ..data import InputError
 from .options import Columns, Data, parse_names
 
 if TYPE_CHECKING:
-    from ..data import Table
-    from ..data.account import Account
+    from ..data import Account, Table
 
 __all__ = ["Missing", "Reading", "announce", "check_counts", "reads_table"]
 

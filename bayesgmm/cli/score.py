@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 import typer
 
-from ..data.errors import InputError
+from ..data import InputError
 from .options import AsJson, output_path
 from .reading import Missing
 from .show import emit_json
@@ -44,7 +44,7 @@ def score(
     file = None if output is None else output_path(output)
     if as_json and file is None:
         raise InputError("--json needs -o: the scores themselves go to stdout without it")
-    from ..data.chunks import read_chunks
+    from ..data import read_chunks
     from ..kept import load_model
 
     frames = read_chunks(data, encoding=encoding, separator=separator, decimal=decimal)
@@ -65,7 +65,7 @@ def scored_to(
     InputError
         The rows cannot be scored, or the file not be written.
     """
-    from ..data.writing import disk_trouble, written_beside
+    from ..data import disk_trouble, written_beside
 
     if output is None:
         return _write(model, frames, sys.stdout, id, missing)
@@ -78,7 +78,7 @@ def scored_to(
 
 
 def _write(model: Any, frames: Iterator[pd.DataFrame], stream: Any, id: str | None, missing: str) -> dict[str, Any]:
-    from ..data.writing import inert
+    from ..data import inert
 
     counts: dict[str, Any] = {"rows": 0, "left_out": 0, "far_outside": 0, "assigned": {}}
     for frame in frames:

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..data.arguments import checked
-from ..data.intervals import CI_PROB, check_ci_prob
-from ..sampling.posterior import Posterior
+from ..data import CI_PROB, check_ci_prob, checked
+from ..sampling import Posterior
 from .consensus import Consensus, with_ball
 from .groups import Grouping, group
 from .losses import LOSSES

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..data import InputError
-from ..data.arguments import checked
+from ..data import InputError, checked
 from ..mixture import Mixture, draw_responsibilities
-from ..sampling.posterior import Posterior
+from ..sampling import Posterior
 from .rows import obs_index, training_rows
 
 if TYPE_CHECKING:

@@ -9,12 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..data import InputError
-from ..data.arguments import checked
-from ..data.intervals import CI_PROB, check_ci_prob
+from ..data import CI_PROB, InputError, check_ci_prob, checked
 from ..mixture import Mixture, draw_responsibilities, responsibilities
 from ..progress import progress_display
-from ..sampling.posterior import Posterior
+from ..sampling import Posterior
 from .losses import LOSSES, PartitionLoss, descend, distances
 from .rows import ScoredRows, obs_index, training_rows
 

@@ -9,11 +9,10 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from ..data.arguments import checked
-from ..data.intervals import CI_PROB, check_ci_prob, tails
+from ..data import CI_PROB, check_ci_prob, checked, tails
 from ..mixture import draw_responsibilities, run_parallel, single_threaded_blas
 from ..progress import progress_display
-from ..sampling.posterior import Posterior
+from ..sampling import Posterior
 from .rows import ScoredRows, scored_rows
 
 if TYPE_CHECKING:

@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..mixture import Mixture, run_parallel
-from ..mixture.estep import whitening
+from ..mixture import Mixture, run_parallel, whitening
 from ..progress import progress_display
 from .modal import climb_draws
 

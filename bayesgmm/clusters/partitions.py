@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..data.arguments import checked
-from ..sampling.posterior import Posterior
+from ..data import checked
+from ..sampling import Posterior
 from .clusters import group_draws
 from .consensus import improve
 from .losses import LOSSES, PartitionLoss, distances

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..data.table import rows_to_score
+from ..data import rows_to_score
 from ..mixture import Mixture
-from ..sampling.posterior import Posterior
-from ..sampling.schema import obs_labels
+from ..sampling import Posterior, obs_labels
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -7,16 +7,13 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ..clusters.memberships import summarise_rows
-from ..clusters.openness import OPEN_BELOW, is_open
-from ..clusters.rows import nowhere_empty, obs_index, scored_rows, training_rows
-from ..data import InputError
-from ..data.arguments import checked
-from ..data.intervals import CI_PROB, check_ci_prob, equal_tailed, tails
-from ..em.membership_intervals import MembershipIntervals, membership_intervals
-from ..em.standard_errors import StandardErrors, standard_errors
+from ..clusters import OPEN_BELOW, is_open, nowhere_empty, obs_index, scored_rows, summarise_rows, training_rows
+from ..data import CI_PROB, InputError, check_ci_prob, checked, equal_tailed, tails
+from ..em import MembershipIntervals, StandardErrors
+from ..em.membership_intervals import membership_intervals
+from ..em.standard_errors import standard_errors
 from ..mixture import Mixture, responsibilities
-from ..sampling.posterior import Posterior
+from ..sampling import Posterior
 from .claims import added, good_enough
 from .matching import best_labels, em_mixture
 from .prediction import affordable_folds, case_weight, cross_validated, log_scores, prediction_table
@@ -126,7 +123,7 @@ def _em_with_intervals(
 
 
 def _verdict(post: xr.DataTree) -> str:
-    from ..checks.verdict import diagnose
+    from ..checks import diagnose
 
     return str(diagnose(post).verdict)
 

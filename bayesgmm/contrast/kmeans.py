@@ -8,15 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..clusters.memberships import summarise_rows
-from ..clusters.openness import OPEN_BELOW, is_open
-from ..clusters.rows import obs_index, training_rows
-from ..data import InputError, Scaling, as_table
-from ..data.arguments import checked_with
-from ..data.intervals import CI_PROB, check_ci_prob
+from ..clusters import OPEN_BELOW, is_open, obs_index, summarise_rows, training_rows
+from ..data import CI_PROB, InputError, Scaling, as_table, check_ci_prob, checked_with
 from ..em import fit_mixture
 from ..mixture import responsibilities
-from ..sampling.posterior import Posterior
+from ..sampling import Posterior
 from .matching import best_labels
 from .words import named_rows, plural
 

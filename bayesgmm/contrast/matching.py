@@ -8,10 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..data import InputError
-from ..em import EMFit
-from ..em.same_data import check_same_data
+from ..em import EMFit, check_same_data
 from ..mixture import Mixture, structure_named
-from ..sampling.posterior import Posterior
+from ..sampling import Posterior
 
 __all__ = ["best_labels", "em_mixture"]
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ..clusters.rows import ScoredRows, scored_rows
+from ..clusters import ScoredRows, scored_rows
 from ..data import Table
 from ..mixture import Mixture, draw_responsibilities, log_density
-from ..sampling.posterior import Posterior
+from ..sampling import Posterior
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -64,7 +64,7 @@ def cross_validated(view: Posterior, folds: int, seed: int) -> tuple[Array, Arra
     import pandas as pd
 
     from ..em import fit_mixture
-    from ..sampling.sample import sample_posterior
+    from ..sampling import sample_posterior
 
     n, structure, k = len(view.values), view.draws.structure, view.n_components
     part, weight = _parts(n, folds, seed), case_weight(view)

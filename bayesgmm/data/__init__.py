@@ -1,9 +1,57 @@
 """Data in: read and check a table, standardise it, bundled sets. Light to import, and knows no other part."""
 
-from bayesgmm.data.datasets import list_datasets, load_dataset
-from bayesgmm.data.errors import InputError
-from bayesgmm.data.read import read_table
-from bayesgmm.data.scaling import Scaling
-from bayesgmm.data.table import Table, as_table
+from .account import Account
+from .arguments import check_arguments, check_counts, check_path, check_whole, checked, checked_with
+from .checks import check_components, checked_weight
+from .chunks import read_chunks
+from .datasets import bundled_names, list_datasets, load_dataset
+from .errors import InputError
+from .frames import MOST_COLUMNS, as_pandas, check_finite
+from .holdout import framed, set_aside
+from .intervals import CI_PROB, check_ci_prob, equal_tailed, tails
+from .memory import available_memory, refuse_if_too_large, size
+from .read import read_table
+from .scaling import Scaling
+from .table import Table, as_table, rows_to_score
+from .writing import digest_of, disk_trouble, inert, sync, write_bytes, write_text, written_beside
 
-__all__ = ["InputError", "Scaling", "Table", "as_table", "list_datasets", "load_dataset", "read_table"]
+__all__ = [
+    "CI_PROB",
+    "MOST_COLUMNS",
+    "Account",
+    "InputError",
+    "Scaling",
+    "Table",
+    "as_pandas",
+    "as_table",
+    "available_memory",
+    "bundled_names",
+    "check_arguments",
+    "check_ci_prob",
+    "check_components",
+    "check_counts",
+    "check_finite",
+    "check_path",
+    "check_whole",
+    "checked",
+    "checked_weight",
+    "checked_with",
+    "digest_of",
+    "disk_trouble",
+    "equal_tailed",
+    "framed",
+    "inert",
+    "list_datasets",
+    "load_dataset",
+    "read_chunks",
+    "read_table",
+    "refuse_if_too_large",
+    "rows_to_score",
+    "set_aside",
+    "size",
+    "sync",
+    "tails",
+    "write_bytes",
+    "write_text",
+    "written_beside",
+]

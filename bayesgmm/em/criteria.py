@@ -13,9 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..data import Scaling
-from ..mixture import Mixture, Rows, single_threaded_blas
-from ..mixture.estep import block_size, log_terms, terms_of
-from ..mixture.kernel import softmax_mixture
+from ..mixture import Mixture, Rows, block_size, log_terms, single_threaded_blas, softmax_mixture, terms_of
 
 __all__ = ["aic", "bic", "classification_terms", "icl", "map_labels"]
 

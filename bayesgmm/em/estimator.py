@@ -13,10 +13,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from ..data import InputError, Scaling
-from ..data.arguments import check_arguments
-from ..data.checks import checked_weight
-from ..data.frames import as_pandas, check_finite
+from ..data import InputError, Scaling, as_pandas, check_arguments, check_finite, checked_weight
 from ..mixture import Mixture, log_density, responsibilities, single_threaded_blas, structure_named
 from . import criteria
 from .algorithm.iterate import MAX_ITER, TOL

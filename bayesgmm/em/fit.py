@@ -8,9 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..data import InputError
-from ..data.arguments import checked
-from ..data.checks import check_components
+from ..data import InputError, check_components, checked
 from ..mixture import Mixture, Structure, single_threaded_blas
 from .algorithm.iterate import MAX_ITER, TOL
 from .criteria import aic, bic, classification_terms, icl

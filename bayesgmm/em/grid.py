@@ -21,8 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from ..data import InputError
-from ..data.arguments import check_counts, checked_with
+from ..data import InputError, check_counts, checked_with
 from ..mixture import COVARIANCE_TYPES, Mixture, Structure, model_names, place_of, single_threaded_blas, structure_named
 from .algorithm.iterate import MAX_ITER, TOL
 from .cells import Cell, Grid, rewritten

@@ -14,8 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..data import InputError
-from ..data.arguments import checked
+from ..data import InputError, checked
 from ..mixture import Design, Mixture, Structure, run_parallel, single_threaded_blas, structure_named
 from ..progress import progress_display
 from .fit import fit_prepared

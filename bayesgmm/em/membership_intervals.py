@@ -19,9 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..data import InputError
-from ..data.arguments import checked
-from ..data.intervals import CI_PROB, check_ci_prob
+from ..data import CI_PROB, InputError, check_ci_prob, checked
 from ..mixture import Mixture
 from .standard_errors import Layout, StandardErrors, component_scores, whitened
 

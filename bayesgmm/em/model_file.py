@@ -6,7 +6,7 @@ import json
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from ..data.writing import digest_of
+from ..data import digest_of
 from .plain import fit_to_plain, plain_value
 
 if TYPE_CHECKING:

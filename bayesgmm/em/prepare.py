@@ -8,9 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..data import Scaling, as_table
-from ..data.checks import checked_weight
-from ..data.frames import MOST_COLUMNS
+from ..data import MOST_COLUMNS, Scaling, as_table, checked_weight
 from ..mixture import Design, Rows, Structure, structure_named
 
 __all__ = [

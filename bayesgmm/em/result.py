@@ -10,9 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..data import InputError, Scaling
-from ..data.arguments import check_path
-from ..data.writing import write_text
+from ..data import InputError, Scaling, check_path, write_text
 from ..mixture import Mixture
 from .prepare import checked_rows
 from .standard_errors import StandardErrors, standard_errors

@@ -21,10 +21,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..data import InputError, Scaling
-from ..data.arguments import checked
-from ..mixture import Design, Mixture, responsibilities, run_parallel, single_threaded_blas
-from ..mixture.estep import whitening
+from ..data import InputError, Scaling, checked
+from ..mixture import Design, Mixture, responsibilities, run_parallel, single_threaded_blas, whitening
 from .algorithm.iterate import run_em
 
 if TYPE_CHECKING:

@@ -16,16 +16,12 @@ from typing import Any
 
 import numpy as np
 
-from ..checks.verdict import diagnose
-from ..data import InputError, Scaling
-from ..data.arguments import check_whole, checked, checked_with
-from ..data.writing import digest_of, write_bytes, write_text
-from ..em import EMFit
-from ..em.model_file import FORMAT, fit_document, json_digest
-from ..em.plain import fit_from_plain
+from ..checks import diagnose
+from ..data import InputError, Scaling, check_whole, checked, checked_with, digest_of, write_bytes, write_text
+from ..em import FORMAT, EMFit, fit_document, fit_from_plain, json_digest
 from ..mixture import Mixture, structure_named
 from ..report.files import read_folder
-from ..sampling.posterior import Posterior
+from ..sampling import Posterior
 from .model import KeptFit, KeptPosterior
 
 __all__ = ["load_model", "save_model"]

@@ -18,12 +18,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..clusters.memberships import summarise_rows
-from ..clusters.rows import ScoredRows, nowhere_empty
-from ..contrast.prediction import log_predictive
-from ..data import InputError, Scaling
-from ..data.intervals import CI_PROB, check_ci_prob
-from ..data.table import rows_to_score
+from ..clusters import ScoredRows, nowhere_empty, summarise_rows
+from ..contrast import log_predictive
+from ..data import CI_PROB, InputError, Scaling, check_ci_prob, rows_to_score
 from ..em import EMFit, GaussianMixture
 from ..mixture import Mixture, responsibilities
 

@@ -1,27 +1,84 @@
 """What both paths estimate: covariance structures, parameters, and the E-step."""
 
+from .addresses import ADD_TERM, add_term, address_of, call_constrain, call_pullback, doubles, integers
+from .correlation import lkj_exponents, pairs_of
 from .draws import DrawBlock, draw_responsibilities
-from .estep import Statistics, expected_statistics, log_density, responsibilities
+from .estep import (
+    Statistics,
+    block_size,
+    expected_statistics,
+    log_density,
+    log_terms,
+    responsibilities,
+    terms_of,
+    whitening,
+)
+from .kernel import BLOCK, exp, expect_into, softmax_block, softmax_mixture
+from .key import ModelKey
+from .machine import CALLED_BY_COMPILED, apart, multiply_add
 from .mixture import Mixture
+from .narrow import narrow_log_terms
 from .parallel import run_parallel, single_threaded_blas
+from .relabel import align_labels, labels_by_pivot
 from .rows import Design, Rows
-from .structure import COVARIANCE_TYPES, Structure, model_names, place_of, structure_named
+from .structure import (
+    COVARIANCE_TYPES,
+    Correlations,
+    Entry,
+    Layout,
+    Part,
+    Scales,
+    Structure,
+    model_names,
+    place_of,
+    structure_named,
+)
 
 __all__ = [
+    "ADD_TERM",
+    "BLOCK",
+    "CALLED_BY_COMPILED",
     "COVARIANCE_TYPES",
+    "Correlations",
     "Design",
     "DrawBlock",
+    "Entry",
+    "Layout",
     "Mixture",
+    "ModelKey",
+    "Part",
     "Rows",
+    "Scales",
     "Statistics",
     "Structure",
+    "add_term",
+    "address_of",
+    "align_labels",
+    "apart",
+    "block_size",
+    "call_constrain",
+    "call_pullback",
+    "doubles",
     "draw_responsibilities",
+    "exp",
+    "expect_into",
     "expected_statistics",
+    "integers",
+    "labels_by_pivot",
+    "lkj_exponents",
     "log_density",
+    "log_terms",
     "model_names",
+    "multiply_add",
+    "narrow_log_terms",
+    "pairs_of",
     "place_of",
     "responsibilities",
     "run_parallel",
     "single_threaded_blas",
+    "softmax_block",
+    "softmax_mixture",
     "structure_named",
+    "terms_of",
+    "whitening",
 ]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..data.scaling import Scaling
+from ..data import Scaling
 from .kernel import BLOCK, accumulate_values, block_log_terms, softmax_mixture
 from .mixture import Mixture
 from .narrow import accumulate_narrow, narrow_log_terms

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..data.scaling import Scaling
+from ..data import Scaling
 from .structure import Structure, structure_named
 
 __all__ = ["Mixture"]

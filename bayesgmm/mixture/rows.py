@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..data.scaling import Scaling
+from ..data import Scaling
 from .parallel import run_parallel
 from .structure import Layout, Structure
 

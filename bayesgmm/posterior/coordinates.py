@@ -12,8 +12,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from ..mixture import Mixture, Structure
-from ..mixture.structure import Part
+from ..mixture import Mixture, Part, Structure
 
 __all__ = ["Coordinates"]
 

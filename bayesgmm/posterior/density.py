@@ -17,8 +17,7 @@ import numpy as np
 from numba import float64, int64, njit
 from numpy.typing import NDArray
 
-from ..mixture.addresses import add_term, call_constrain, call_pullback
-from ..mixture.machine import CALLED_BY_COMPILED, apart
+from ..mixture import CALLED_BY_COMPILED, add_term, apart, call_constrain, call_pullback
 from .gradient import likelihood_and_gradient
 
 __all__ = ["log_densities", "log_density_and_gradient", "log_prior_and_gradient"]

@@ -19,8 +19,7 @@ import math
 import numpy as np
 from numba import boolean, float64, int64, intp, njit, void
 
-from ..mixture.kernel import BLOCK, expect_into
-from ..mixture.machine import CALLED_BY_COMPILED, apart
+from ..mixture import BLOCK, CALLED_BY_COMPILED, apart, expect_into
 
 __all__ = ["invert_lower", "likelihood_and_gradient"]
 

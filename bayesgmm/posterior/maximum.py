@@ -13,8 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..data import InputError
-from ..data.arguments import checked
+from ..data import InputError, checked
 from ..em import EMFit, fit_mixture
 from ..mixture import Mixture, Structure, log_density, single_threaded_blas
 from .modes import Mode, find_mode, starting_mixtures

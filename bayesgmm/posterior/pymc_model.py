@@ -15,11 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..data import Scaling, Table
-from ..data.arguments import checked
-from ..mixture import Structure
-from ..mixture.correlation import pairs_of
-from ..mixture.structure import Layout
+from ..data import Scaling, Table, checked
+from ..mixture import Layout, Structure, pairs_of
 from .priors import Priors
 from .target import Target
 from .terms import terms_of

@@ -29,9 +29,7 @@ from pytensor.tensor.exceptions import NotScalarConstantError
 from pytensor.tensor.math import Sum
 from pytensor.tensor.rewriting.basic import register_canonicalize
 
-from ..mixture import kernel, narrow
-from ..mixture.kernel import softmax_block
-from ..mixture.narrow import narrow_log_terms
+from ..mixture import kernel, narrow, narrow_log_terms, softmax_block
 from . import gradient
 from .gradient import invert_lower, likelihood_and_gradient
 

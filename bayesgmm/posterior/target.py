@@ -15,11 +15,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..data import InputError, Scaling, Table, as_table
-from ..data.checks import check_components, checked_weight
-from ..mixture import Design, Mixture, Structure, run_parallel, single_threaded_blas, structure_named
-from ..mixture.key import ModelKey
-from ..mixture.relabel import labels_by_pivot
+from ..data import InputError, Scaling, Table, as_table, check_components, checked_weight
+from ..mixture import (
+    Design,
+    Mixture,
+    ModelKey,
+    Structure,
+    labels_by_pivot,
+    run_parallel,
+    single_threaded_blas,
+    structure_named,
+)
 from .coordinates import Coordinates
 from .density import log_densities, log_density_and_gradient
 from .priors import Priors

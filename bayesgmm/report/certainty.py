@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..mixture.key import ModelKey
-from ..selection.further import LEFT_OUT, at_the_edge
+from ..mixture import ModelKey
+from ..selection import LEFT_OUT, at_the_edge
 from .numbers import count, probability, spelled
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..clusters.openness import OPEN_BELOW, by_uncertainty, open_rows
-from ..data.intervals import CI_PROB
-from ..mixture.key import ModelKey
+from ..clusters import OPEN_BELOW, by_uncertainty, open_rows
+from ..data import CI_PROB
+from ..mixture import ModelKey
 from .plots import checks, model, rows, svg
 from .plots.geometry import COVERAGE
 from .words import interval_words, model_words

@@ -20,15 +20,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..clusters.memberships import memberships_table
-from ..data import InputError, Table
-from ..data.holdout import framed
-from ..data.writing import digest_of, disk_trouble, inert
-from ..em import Grid
-from ..em.model_file import json_digest
-from ..em.plain import fit_from_plain, fit_to_plain, plain_value
-from ..sampling.store import DrawStore, draws_file, is_kept, read_draws, write_draws
-from ..selection.assessment import is_assessment
+from ..clusters import memberships_table
+from ..data import InputError, Table, digest_of, disk_trouble, framed, inert
+from ..em import Grid, fit_from_plain, fit_to_plain, json_digest, plain_value
+from ..sampling import DrawStore, draws_file, is_kept, read_draws, write_draws
+from ..selection import is_assessment
 from .findings import Findings
 from .swap import ANALYSIS, STAGING, check_room, finish, staged
 

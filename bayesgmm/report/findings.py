@@ -6,16 +6,16 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from ..clusters.clusters import Clusters, clusters
+from ..clusters import Clusters
+from ..clusters.clusters import clusters
 
 if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
-    from ..checks.verdict import Diagnosis
-    from ..clusters.consensus import Consensus
-    from ..contrast.kmeans import KMeansContrast
-    from ..contrast.result import Contrast
+    from ..checks import Diagnosis
+    from ..clusters import Consensus
+    from ..contrast import Contrast, KMeansContrast
     from ..data import Table
     from ..em import Grid
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from math import floor, isfinite, log10
 from typing import Any
 
-from ..clusters.words import count, spelled
-from ..clusters.words import probability as _probability
+from ..clusters import count, spelled
+from ..clusters import probability as _probability
 
 __all__ = [
     "MISSING",

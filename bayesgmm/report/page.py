@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from ..mixture.key import ModelKey
+from ..mixture import ModelKey
 from .figures import figures
 from .sections import found, groups, judged
 from .words import answer, interval_words, model_words

@@ -18,9 +18,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ..data import InputError
-from ..data.writing import disk_trouble, sync
-from ..sampling.store import draws_file
+from ..data import InputError, disk_trouble, sync
+from ..sampling import draws_file
 
 __all__ = ["ANALYSIS", "FIXED", "STAGING", "check_room", "finish", "named_by", "staged"]
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..clusters.openness import OPEN_BELOW, open_rows
-from ..data.intervals import CI_PROB
+from ..clusters import OPEN_BELOW, open_rows
+from ..data import CI_PROB
 from .certainty import headline, how_sure, model_words, untrusted_leader
 from .numbers import count, spelled
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ..data.memory import refuse_if_too_large
-from ..posterior.target import Target
+from ..data import refuse_if_too_large
+from ..posterior import Target
 from .settings import Settings
 
 __all__ = ["memory_needed", "refuse_beyond_memory"]

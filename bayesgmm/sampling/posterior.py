@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 from ..data import InputError, Scaling, Table
 from ..mixture import Mixture, draw_responsibilities, structure_named
-from ..posterior.priors import Priors
-from ..posterior.target import Target
+from ..posterior import Priors, Target
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -8,10 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..mixture import Mixture
-from ..posterior.coordinates import Coordinates
-from ..posterior.priors import Priors
-from ..posterior.target import Target
-from ..posterior.terms import terms_of
+from ..posterior import Coordinates, Priors, Target, terms_of
 from .posterior import Posterior
 
 if TYPE_CHECKING:

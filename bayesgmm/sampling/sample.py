@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import ArrayLike
 
-from ..data.arguments import checked
+from ..data import checked
 from ..em import EMFit
 from ..mixture import Structure
-from ..posterior.priors import Priors
-from ..posterior.target import Target
+from ..posterior import Priors, Target
 from .settings import Method, Sampler, Settings
 from .sweep import sample_many
 

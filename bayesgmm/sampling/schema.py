@@ -15,9 +15,7 @@ from numpy.typing import NDArray
 
 from ..data import Scaling, Table
 from ..mixture import Mixture
-from ..posterior.coordinates import Coordinates
-from ..posterior.priors import Priors
-from ..posterior.terms import terms_of
+from ..posterior import Coordinates, Priors, terms_of
 from .posterior import Posterior, pointwise_log_likelihood
 
 if TYPE_CHECKING:

@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 
 from ..em import EMFit, fit_mixture
 from ..mixture import Mixture, log_density, single_threaded_blas
-from ..posterior.modes import Mode, find_mode, starting_mixtures
-from ..posterior.target import Target
+from ..posterior import Mode, Target, find_mode, starting_mixtures
 from .samplers.chains import Chain
 from .settings import Settings
 

@@ -17,10 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..data import InputError
-from ..data.writing import disk_trouble, write_bytes
+from ..data import InputError, disk_trouble, write_bytes
 from ..em import EMFit
-from ..posterior.target import Target
+from ..posterior import Target
 from .schema import log_likelihood_group
 
 if TYPE_CHECKING:

@@ -11,10 +11,8 @@ from numpy.typing import NDArray
 
 from ..data import InputError
 from ..em import EMFit
-from ..mixture import responsibilities, single_threaded_blas
-from ..mixture.relabel import align_labels
-from ..posterior.modes import sample_laplace
-from ..posterior.target import Target
+from ..mixture import align_labels, responsibilities, single_threaded_blas
+from ..posterior import Target, sample_laplace
 from .draws import Draws
 from .memory import refuse_beyond_memory
 from .predictive import posterior_predictive, prior_predictive

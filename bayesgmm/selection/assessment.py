@@ -18,10 +18,9 @@ from zipfile import BadZipFile, ZipFile, is_zipfile
 import numpy as np
 from numpy.typing import NDArray
 
-from ..checks.verdict import diagnose
-from ..data.writing import write_bytes
-from ..sampling.posterior import Posterior
-from ..sampling.store import draws_file
+from ..checks import diagnose
+from ..data import write_bytes
+from ..sampling import Posterior, draws_file
 from .evidence import LogEvidence, log_evidence
 from .loo import leave_one_out
 from .separate_modes import separate_modes

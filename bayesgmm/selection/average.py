@@ -9,18 +9,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..clusters.clusters import GroupDraws, group_draws, number_of
-from ..clusters.consensus import Consensus, with_ball
-from ..clusters.groups import reference_partition
-from ..clusters.losses import LOSSES
-from ..clusters.modes import Climbs
-from ..clusters.rows import obs_index
-from ..clusters.words import count, probability
-from ..data import InputError
-from ..data.arguments import checked
-from ..data.intervals import CI_PROB
+from ..clusters import (
+    LOSSES,
+    Climbs,
+    Consensus,
+    GroupDraws,
+    count,
+    group_draws,
+    number_of,
+    obs_index,
+    probability,
+    reference_partition,
+    with_ball,
+)
+from ..data import CI_PROB, InputError, checked
 from ..mixture import Mixture, draw_responsibilities
-from ..sampling.posterior import Posterior
+from ..sampling import Posterior
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -9,14 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..data import InputError
-from ..data.arguments import checked
-from ..em.criteria import aic, bic, classification_terms, icl
-from ..em.same_data import check_same_data
-from ..mixture import log_density
-from ..mixture.key import ModelKey
+from ..data import InputError, checked
+from ..em import aic, bic, check_same_data, classification_terms, icl
+from ..mixture import ModelKey, log_density
 from ..progress import progress_display
-from ..sampling.posterior import Posterior
+from ..sampling import Posterior
 from .assessment import Assessment, AssessmentStore
 from .loo import total
 from .probabilities import PriorOnK, model_probabilities, prior_of, probabilities
@@ -28,7 +25,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
-    from ..em.grid import Grid
+    from ..em import Grid
 
 __all__ = ["COLUMNS", "compare"]
 

@@ -16,11 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, logsumexp
 
-from ..data import InputError
-from ..data.arguments import checked
+from ..data import InputError, checked
 from ..mixture import Mixture, log_density
-from ..posterior.target import Target
-from ..sampling.posterior import Posterior
+from ..posterior import Target
+from ..sampling import Posterior
 from .separate_modes import grouped_chains
 from .smc import smc_log_evidence
 

@@ -15,11 +15,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..data import InputError
-from ..data.arguments import checked
+from ..data import InputError, checked
 from ..mixture import Structure, run_parallel, single_threaded_blas
-from ..posterior.priors import InverseGammaScale, Priors, ScalePrior
-from ..posterior.target import Target
+from ..posterior import InverseGammaScale, Priors, ScalePrior, Target
 from .telescoping import telescope
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
-from ..mixture.key import ModelKey
+from ..mixture import ModelKey
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from scipy.special import logsumexp
 
 from ..mixture import draw_responsibilities
-from ..posterior.target import Target
-from ..sampling.posterior import Posterior, pointwise_log_likelihood
+from ..posterior import Target
+from ..sampling import Posterior, pointwise_log_likelihood
 from .psis import psis_loo
 from .smc import anneal
 from .smc_moves import move_components, move_hamiltonian

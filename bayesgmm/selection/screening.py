@@ -21,9 +21,8 @@ import numpy as np
 
 from ..data import InputError
 from ..em import Grid
-from ..posterior.priors import Priors
-from ..posterior.target import Target
-from ..sampling.starts import prepare
+from ..posterior import Priors, Target
+from ..sampling import prepare
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike

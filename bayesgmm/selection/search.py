@@ -5,15 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ..checks.until import sampled_until_settled
+from ..checks import sampled_until_settled
 from ..data import InputError
-from ..em import Grid
-from ..em.grid import extended
-from ..mixture.key import ModelKey
-from ..posterior.priors import Priors
-from ..posterior.target import Target
-from ..sampling.settings import Settings
-from ..sampling.store import DrawStore
+from ..em import Grid, extended
+from ..mixture import ModelKey
+from ..posterior import Priors, Target
+from ..sampling import DrawStore, Settings
 from .assessment import AssessmentStore
 from .compare import compare
 from .further import at_the_edge, best_model, worth_sampling
@@ -23,7 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
-    from ..checks.verdict import Diagnosis
+    from ..checks import Diagnosis
     from ..data import Table
 
 __all__ = ["Search"]

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ..checks.verdict import APART_R_HAT, label_free
-from ..sampling.posterior import Posterior
+from ..checks import APART_R_HAT, label_free
+from ..sampling import Posterior
 from .loo import Loo, leave_one_out, of_chains
 from .stacking import log_mixture, stacking_weights
 

@@ -15,9 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 
-from ..posterior.resampling import systematic
-from ..posterior.target import Target
-from ..sampling.predictive import prior_draws
+from ..posterior import Target, systematic
+from ..sampling import prior_draws
 from .smc_moves import move_components
 
 __all__ = ["Annealed", "anneal", "smc_log_evidence"]

@@ -12,11 +12,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from ..mixture import run_parallel, single_threaded_blas
-from ..mixture.addresses import call_constrain
-from ..posterior.density import log_density_and_gradient
-from ..posterior.target import Target
-from ..posterior.terms import MeansTerm
+from ..mixture import call_constrain, run_parallel, single_threaded_blas
+from ..posterior import MeansTerm, Target, log_density_and_gradient
 
 __all__ = ["move_components", "move_hamiltonian"]
 

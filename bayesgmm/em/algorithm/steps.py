@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ...mixture import Design, Mixture, Statistics, expected_statistics
-from ...mixture.structure import Structure
+from ...mixture import Design, Mixture, Statistics, Structure, expected_statistics
 
 __all__ = ["FLOOR", "expectation_step", "maximisation_step"]
 

@@ -26,9 +26,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ...mixture import Design, Mixture, Structure
-from ...mixture.estep import block_size, terms_of
-from ...mixture.kernel import softmax_mixture
+from ...mixture import Design, Mixture, Structure, block_size, softmax_mixture, terms_of
 from ..algorithm.run import Run
 from ..repeats import distinct_rows
 

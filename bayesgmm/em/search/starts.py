@@ -11,8 +11,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from ...mixture import Mixture
-from ...mixture.structure import Structure
+from ...mixture import Mixture, Structure
 
 __all__ = ["KINDS", "Rows", "from_moments", "from_partition", "make_starts"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ...data.errors import InputError
+from ...data import InputError
 from .base import Entry, Layout, Structure
 from .diag import DIAG
 from .eei import EEI

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...data.scaling import Scaling
+from ...data import Scaling
 from .equivalence import reduced
 from .parts import Part
 

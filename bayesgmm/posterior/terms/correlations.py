@@ -10,9 +10,7 @@ import numpy as np
 from numba import carray
 from numpy.typing import NDArray
 
-from ...mixture.addresses import ADD_TERM, address_of, doubles
-from ...mixture.correlation import lkj_exponents, pairs_of
-from ...mixture.structure import Correlations
+from ...mixture import ADD_TERM, Correlations, address_of, doubles, lkj_exponents, pairs_of
 from ..priors import Priors
 from .base import Term
 

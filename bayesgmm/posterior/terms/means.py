@@ -8,7 +8,7 @@ import numpy as np
 from numba import carray
 from numpy.typing import NDArray
 
-from ...mixture.addresses import ADD_TERM, address_of, doubles
+from ...mixture import ADD_TERM, address_of, doubles
 from .base import Term
 
 __all__ = ["MeansTerm"]

@@ -16,8 +16,7 @@ import numpy as np
 from numba import carray
 from numpy.typing import NDArray
 
-from ...mixture.addresses import ADD_TERM, address_of, doubles
-from ...mixture.structure import Scales
+from ...mixture import ADD_TERM, Scales, address_of, doubles
 from ..priors import InverseGammaScale, Priors, ScalePrior
 from .base import Term
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ...data.arguments import checked
-from ...sampling.posterior import Posterior
+from ...data import checked
+from ...sampling import Posterior
 from .style import INK, MUTED, PALETTE, canvas, cluster_style, figure_style, plain
 
 if TYPE_CHECKING:
@@ -237,7 +237,7 @@ def plot_verdict(
     """
     import pandas as pd
 
-    from ...checks.verdict import diagnose, label_free
+    from ...checks import diagnose, label_free
 
     view = Posterior.read(post)
     diagnosis = diagnose(post) if diagnosis is None else diagnosis

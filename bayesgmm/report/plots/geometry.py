@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...mixture import Mixture, draw_responsibilities
-from ...sampling.posterior import Posterior
+from ...sampling import Posterior
 
 __all__ = [
     "COVERAGE",

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ...contrast.matching import em_mixture
-from ...data.arguments import checked
-from ...data.intervals import equal_tailed
+from ...contrast import em_mixture
+from ...data import checked, equal_tailed
 from ...mixture import Mixture
-from ...sampling.posterior import Posterior
+from ...sampling import Posterior
 from . import geometry
 from .style import DENSE, EM_STYLE, INK, MUTED, canvas, cluster_style, figure_style, plain
 

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ...clusters.openness import by_uncertainty, open_rows
-from ...data.arguments import checked
-from ...data.intervals import CI_PROB, equal_tailed
+from ...clusters import by_uncertainty, open_rows
+from ...data import CI_PROB, checked, equal_tailed
 from ...mixture import draw_responsibilities
-from ...sampling.posterior import Posterior
+from ...sampling import Posterior
 from . import geometry
 from .style import DENSE, GRID, INK, MUTED, PALETTE, canvas, cluster_style, figure_style, plain
 

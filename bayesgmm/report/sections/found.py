@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ...clusters.openness import OPEN_BELOW, by_uncertainty, open_rows
-from ...data.intervals import CI_PROB, equal_tailed
-from ...sampling.posterior import Posterior
+from ...clusters import OPEN_BELOW, by_uncertainty, open_rows
+from ...data import CI_PROB, equal_tailed
+from ...sampling import Posterior
 from ..numbers import decimals, fixed, interval, probability, probability_interval
 from ..tables import Cell, Column, TableView, frame_table
 from ..words import interval_words
@@ -18,8 +18,7 @@ from ..words import interval_words
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ...mixture import Mixture
-    from ...mixture.structure import Entry
+    from ...mixture import Entry, Mixture
     from ..findings import Findings
 
 __all__ = ["comparison", "components", "consensus_bounds", "criteria", "estimate", "places_of", "row_table"]

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...clusters.openness import OPEN_BELOW, is_open
-from ...clusters.words import count, spelled
+from ...clusters import OPEN_BELOW, count, is_open, spelled
 from ..numbers import decimals, fixed, interval, probability, probability_interval
 from ..tables import Cell, Column, TableView
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...contrast.claims import MATTERS
-from ...data.intervals import CI_PROB
-from ...sampling.posterior import Posterior
+from ...contrast import MATTERS
+from ...data import CI_PROB
+from ...sampling import Posterior
 from ..numbers import decimals, fixed, interval, p_value, probability, probability_interval, significant
 from ..tables import Cell, Column, TableView
 from ..words import interval_words

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...data import InputError
-from ...posterior.coordinates import Coordinates
+from ...posterior import Coordinates
 from ...posterior.pymc_model import from_value_variables, to_value_variables
 from ..draws import Draws
 from ..settings import Settings

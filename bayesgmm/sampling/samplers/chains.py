@@ -15,8 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...mixture import single_threaded_blas
-from ...posterior.modes import Mode
-from ...posterior.target import Target
+from ...posterior import Mode, Target
 from ...progress import progress_display
 from ..draws import Draws
 

@@ -17,10 +17,8 @@ from numba import carray, cfunc, types
 from nutpie import _lib
 from nutpie.sample import CompiledModel
 
-from ...mixture.addresses import doubles, integers
-from ...mixture.machine import multiply_add
-from ...posterior.density import log_density_and_gradient
-from ...posterior.target import Target
+from ...mixture import doubles, integers, multiply_add
+from ...posterior import Target, log_density_and_gradient
 
 __all__ = ["WhitenedModel"]
 

@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from scipy.special import logsumexp
 
 from ...mixture import single_threaded_blas
-from ...posterior.target import Target
+from ...posterior import Target
 from ...progress import progress_display
 from ..draws import Draws
 from ..predictive import prior_draws

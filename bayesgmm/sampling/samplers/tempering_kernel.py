@@ -15,7 +15,7 @@ import math
 import numpy as np
 from numba import njit
 
-from ...mixture.kernel import exp
+from ...mixture import exp
 from .tempering_layout import covariance_log_prior, fill_factors
 
 __all__ = ["KINDS", "explore", "log_likelihood", "place", "scan_rounds"]

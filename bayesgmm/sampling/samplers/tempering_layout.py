@@ -12,9 +12,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from ...mixture.addresses import add_term, call_constrain
-from ...posterior.target import Target
-from ...posterior.terms import MeansTerm
+from ...mixture import add_term, call_constrain
+from ...posterior import MeansTerm, Target
 
 __all__ = ["Layout", "covariance_log_prior", "fill_factors", "layout_of"]
 
