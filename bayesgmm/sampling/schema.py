@@ -74,78 +74,70 @@ def to_datatree(
     import xarray as xr
 
     chains, n_draws, _ = unconstrained.shape
-    k, d = coordinates.n_components, coordinates.n_features
+    lead, c = (chains, n_draws), coordinates
     flat = unconstrained.reshape(chains * n_draws, -1)
-    draws = coordinates.mixture(flat).in_data_units(scaling).reordered(order)
-    lead = (chains, n_draws)
-    features = list(table.columns)
     axes = {"chain": np.arange(chains), "draw": np.arange(n_draws)}
-    clusters = {"cluster": np.arange(k)}
-    wide = {**clusters, "feature": features, "feature_bis": features}
-    posterior = xr.Dataset(
-        {
-            "weights": (("chain", "draw", "cluster"), draws.weights.reshape(*lead, k)),
-            "means": (("chain", "draw", "cluster", "feature"), draws.means.reshape(*lead, k, d)),
-            "covariances": (
-                ("chain", "draw", "cluster", "feature", "feature_bis"),
-                np.ascontiguousarray(draws.dense_covariances).reshape(*lead, k, d, d),
-            ),
-        },
-        coords={**axes, **wide},
-    )
-    sample_stats = xr.Dataset(
-        {name: (("chain", "draw"), value) for name, value in stats.items()}
-        | {"relabelled": (("chain", "draw"), moved.reshape(lead))},
-        coords=axes,
-    )
-    log_priors = log_prior(coordinates, flat, priors.on_scale_of(scaling))
-    prior = {name: (("chain", "draw"), value.reshape(lead)) for name, value in log_priors.items()}
+    features = list(table.columns)
+    wide = {"cluster": np.arange(c.n_components), "feature": features, "feature_bis": features}
     obs = {"obs_id": obs_labels(table.index), "feature": features}
+
+    def by_draw(values: dict[str, Array]) -> xr.Dataset:
+        return xr.Dataset({n: (("chain", "draw"), v.reshape(lead)) for n, v in values.items()}, coords=axes)
+
+    draws = c.mixture(flat).in_data_units(scaling).reordered(order)
+    constant = _parameters(em, (), "em_").assign(location=("feature", scaling.location), scale=("feature", scaling.scale))
+    constant = constant.assign_coords(wide)
+    if row_weight is not None:
+        constant = constant.assign_coords(obs).assign(sample_weight=("obs_id", row_weight))
     groups: dict[str, xr.Dataset] = {
-        "posterior": posterior,
-        "sample_stats": sample_stats,
-        "log_prior": xr.Dataset(prior, coords=axes),
+        "posterior": _parameters(draws, lead).assign_coords({**axes, **wide}),
+        "sample_stats": by_draw({**stats, "relabelled": moved}),
+        "log_prior": by_draw(log_prior(c, flat, priors.on_scale_of(scaling))),
         "observed_data": xr.Dataset({"x": (("obs_id", "feature"), np.array(table.values))}, coords=obs),
-        "constant_data": xr.Dataset(
-            {
-                "location": (("feature",), np.array(scaling.location)),
-                "scale": (("feature",), np.array(scaling.scale)),
-                "em_weights": (("cluster",), em.weights),
-                "em_means": (("cluster", "feature"), em.means),
-                "em_covariances": (
-                    ("cluster", "feature", "feature_bis"),
-                    np.ascontiguousarray(em.dense_covariances),
-                ),
-            },
-            coords=wide,
-        ),
+        "constant_data": constant,
         "unconstrained_posterior": xr.Dataset(
             {"u": (("chain", "draw", "coordinate"), unconstrained)},
             coords={**axes, "coordinate": np.arange(unconstrained.shape[-1])},
         ),
     }
-    if row_weight is not None:
-        groups["constant_data"] = (
-            groups["constant_data"].assign_coords(obs).assign(sample_weight=("obs_id", row_weight))
-        )
-    keep = chains * n_draws * table.n_obs <= MAX_LOG_LIKELIHOOD if log_likelihood is None else log_likelihood
-    everything = {
+    tree = xr.DataTree.from_dict({f"/{name}": group for name, group in groups.items()})
+    described = {**_provenance(table, c, priors), **attrs}
+    for node in (tree, tree["posterior"], tree["sample_stats"]):
+        node.attrs.update(described)
+    small = chains * n_draws * table.n_obs <= MAX_LOG_LIKELIHOOD
+    if small if log_likelihood is None else log_likelihood:
+        tree["log_likelihood"] = xr.DataTree(log_likelihood_group(tree))
+    return tree
+
+
+def _parameters(mixture: Mixture, lead: tuple[int, ...], prefix: str = "") -> xr.Dataset:
+    """Weights, means and covariances of a mixture, or of draws laid out as ``lead``, without coordinates."""
+    import xarray as xr
+
+    dims = ("chain", "draw")[: len(lead)]
+    own = {
+        "weights": (mixture.weights, ("cluster",)),
+        "means": (mixture.means, ("cluster", "feature")),
+        "covariances": (mixture.dense_covariances, ("cluster", "feature", "feature_bis")),
+    }
+    return xr.Dataset(
+        {
+            prefix + name: ((*dims, *axes), np.array(values).reshape(*lead, *values.shape[-len(axes) :]))
+            for name, (values, axes) in own.items()
+        }
+    )
+
+
+def _provenance(table: Table, coordinates: Coordinates, priors: Priors) -> dict[str, Any]:
+    return {
         "inference_library": "bayesgmm",
         "inference_library_version": version("bayesgmm"),
         "covariance_type": coordinates.structure.name,
-        "n_components": k,
+        "n_components": coordinates.n_components,
         "data_name": table.name,
         "data_fingerprint": table.fingerprint,
         "priors": json.dumps(priors.describe()),
-        **attrs,
     }
-    tree = xr.DataTree.from_dict({f"/{name}": group for name, group in groups.items()})
-    tree.attrs.update(everything)
-    for group in ("posterior", "sample_stats"):
-        tree[group].attrs.update(everything)
-    if keep:
-        tree["log_likelihood"] = xr.DataTree(log_likelihood_group(tree))
-    return tree
 
 
 def log_likelihood_group(post: xr.DataTree) -> xr.Dataset:

@@ -80,6 +80,54 @@ def _shift_mean(x, at, start, k, step, n_components, n_features, n_factors, cons
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
+def _propose(x, move, table, scales, at_rate, location, precision, n_components, n_factors, constrain, factors):
+    """Make one kind of proposal in place; what it adds to the log acceptance ratio, nan for a move that there is not.
+
+    Kinds, for each component: mean, mean from the prior, covariance, weight; then the rate, and an exchange of scales and rate.
+    """
+    n_features = location.size
+    at_means = n_components - 1
+    k = move // 4
+    kind = move % 4 if move < 4 * n_components else 4 + move % 4
+    step = _random_step()
+    correction = 0.0
+    if kind == 0:
+        at_covariances = at_means + n_components * n_features
+        at = at_means + k * n_features
+        _shift_mean(x, at, at_covariances, k, step, n_components, n_features, n_factors, constrain, factors)
+    elif kind == 1:
+        for i in range(n_features):
+            at = at_means + k * n_features + i
+            old = x[at]
+            x[at] = location[i] + np.random.standard_normal() / np.sqrt(precision[i])
+            correction += 0.5 * precision[i] * ((x[at] - location[i]) ** 2 - (old - location[i]) ** 2)
+    elif kind == 2:
+        correction = np.nan
+        for p in range(table.shape[0]):
+            if table[p, 2] == 1 or k == 0:
+                for m in range(table[p, 0] + k * table[p, 1], table[p, 0] + (k + 1) * table[p, 1]):
+                    x[m] += step * np.random.standard_normal()
+                    correction = 0.0
+    elif kind == 3 and n_components > 1:
+        # One log weight moves; the coordinates are log weights less their mean.
+        shift = step * np.random.standard_normal()
+        for j in range(n_components - 1):
+            x[j] -= shift / n_components
+        if k < n_components - 1:
+            x[k] += shift
+    elif kind > 3 and at_rate >= 0:
+        shift = step * np.random.standard_normal()
+        x[at_rate] += shift
+        if kind == 5:
+            # All scales with their rate: variances and rate grow by one factor.
+            for m in range(scales[0], scales[1]):
+                x[m] += 0.5 * shift
+    else:
+        correction = np.nan
+    return correction
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
 def _components(
     points, values, seed, n_sweeps, table, scales, at_rate, location, precision,
     model, numbers, rows, pairs, row_weight, scatter,
@@ -92,59 +140,20 @@ def _components(
     """
     np.random.seed(seed)
     n_particles, size = points.shape
-    n_components, n_features, n_factors = model[0], model[1], model[2]
-    at_means = n_components - 1
-    at_scales = at_means + n_components * n_features
-    factors = np.empty((n_factors, n_features, n_features))
-    # Kinds of move: mean, mean from the prior, covariance, weight; then the rate and an exchange of scale and rate.
-    n_kinds = 4 * n_components + 2
+    n_components, n_factors = model[0], model[2]
+    factors = np.empty((n_factors, location.size, location.size))
     gradient = np.empty(size)
     accepted = 0
     tried = 0
     for s in range(n_particles):
         for _ in range(n_sweeps):
-            for move in range(n_kinds):
+            for move in range(4 * n_components + 2):
                 x = points[s].copy()
-                k = move // 4
-                kind = move % 4 if move < 4 * n_components else 4 + move % 4
-                step = _random_step()
-                correction = 0.0
-                if kind == 0:
-                    at = at_means + k * n_features
-                    _shift_mean(x, at, at_scales, k, step, n_components, n_features, n_factors, model[3], factors)
-                elif kind == 1:
-                    for i in range(n_features):
-                        at = at_means + k * n_features + i
-                        old = x[at]
-                        x[at] = location[i] + np.random.standard_normal() / np.sqrt(precision[i])
-                        correction += 0.5 * precision[i] * ((x[at] - location[i]) ** 2 - (old - location[i]) ** 2)
-                elif kind == 2:
-                    moved = 0
-                    for p in range(table.shape[0]):
-                        if table[p, 2] == 1 or k == 0:
-                            for m in range(table[p, 0] + k * table[p, 1], table[p, 0] + (k + 1) * table[p, 1]):
-                                x[m] += step * np.random.standard_normal()
-                                moved += 1
-                    if moved == 0:
-                        continue
-                elif kind == 3:
-                    if n_components == 1:
-                        continue
-                    # One log weight moves; the coordinates are log weights less their mean.
-                    shift = step * np.random.standard_normal()
-                    for j in range(n_components - 1):
-                        x[j] -= shift / n_components
-                    if k < n_components - 1:
-                        x[k] += shift
-                else:
-                    if at_rate < 0:
-                        continue
-                    shift = step * np.random.standard_normal()
-                    x[at_rate] += shift
-                    if kind == 5:
-                        # All scales with their rate: variances and rate grow by one factor.
-                        for m in range(scales[0], scales[1]):
-                            x[m] += 0.5 * shift
+                correction = _propose(
+                    x, move, table, scales, at_rate, location, precision, n_components, n_factors, model[3], factors
+                )
+                if np.isnan(correction):
+                    continue
                 value = log_density_and_gradient(x, gradient, model, numbers, rows, pairs, row_weight, scatter)
                 tried += 1
                 if np.isfinite(value) and np.log(np.random.uniform()) < value - values[s] + correction:
