@@ -7,7 +7,8 @@ from .grid import Grid, extended, fit_grid
 from .likelihood_ratio import LikelihoodRatioTest, likelihood_ratio_test
 from .membership_intervals import MembershipIntervals, membership_intervals
 from .model_file import FORMAT, fit_document, json_digest
-from .plain import fit_from_plain, fit_to_plain, plain_value
+from .plain import fit_to_plain, plain_value
+from .read_plain import fit_from_plain
 from .result import EMFit
 from .same_data import check_same_data
 from .standard_errors import StandardErrors, standard_errors

@@ -1,17 +1,18 @@
-"""EM fits as plain values, for JSON, and back: every field, to the last digit."""
+"""EM fits as plain values, for JSON: every field, to the last digit. Read again by `read_plain`."""
 
 from __future__ import annotations
 
 from dataclasses import fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..data import Scaling
-from ..mixture import Mixture, structure_named
-from .result import EMFit, Optimum
+from ..mixture import Mixture
 
-__all__ = ["fit_from_plain", "fit_to_plain", "mixture_from_plain", "mixture_to_plain", "plain_value"]
+if TYPE_CHECKING:
+    from .result import EMFit
+
+__all__ = ["fit_to_plain", "mixture_to_plain", "plain_value"]
 
 
 def mixture_to_plain(mixture: Mixture) -> dict[str, Any]:
@@ -22,12 +23,6 @@ def mixture_to_plain(mixture: Mixture) -> dict[str, Any]:
         "means": mixture.means,
         "covariances": mixture.covariances,
     }
-
-
-def mixture_from_plain(saved: dict[str, Any]) -> Mixture:
-    """Inverse of `mixture_to_plain`."""
-    arrays = (np.asarray(saved[name], dtype=float) for name in ("weights", "means", "covariances"))
-    return Mixture(structure_named(saved["structure"]), *arrays)
 
 
 def fit_to_plain(fit: EMFit) -> dict[str, Any]:
@@ -41,28 +36,6 @@ def fit_to_plain(fit: EMFit) -> dict[str, Any]:
         for o in fit.optima
     ]
     return result
-
-
-def fit_from_plain(saved: dict[str, Any]) -> EMFit:
-    """Inverse of `fit_to_plain`.
-
-    Raises
-    ------
-    KeyError, TypeError, ValueError
-        A field is missing, of another type or of another shape.
-    """
-    values = dict(saved)
-    for name in ("mixture", "standardised"):
-        values[name] = mixture_from_plain(saved[name])
-    values["scaling"] = Scaling(np.asarray(saved["scaling"]["location"]), np.asarray(saved["scaling"]["scale"]))
-    values["optima"] = tuple(
-        Optimum(o["log_likelihood"], o["hits"], o["spurious"], mixture_from_plain(o)) for o in saved["optima"]
-    )
-    for name in ("columns", "collinear"):
-        values[name] = tuple(saved[name])
-    for name in ("map_counts", "trace"):
-        values[name] = np.asarray(saved[name], dtype=float)
-    return EMFit(**values)
 
 
 def plain_value(value: Any) -> Any:

@@ -81,11 +81,13 @@ def to_datatree(
     wide = {"cluster": np.arange(c.n_components), "feature": features, "feature_bis": features}
     obs = {"obs_id": obs_labels(table.index), "feature": features}
 
-    def by_draw(values: dict[str, Array]) -> xr.Dataset:
+    def by_draw(values: dict[str, NDArray]) -> xr.Dataset:
         return xr.Dataset({n: (("chain", "draw"), v.reshape(lead)) for n, v in values.items()}, coords=axes)
 
     draws = c.mixture(flat).in_data_units(scaling).reordered(order)
-    constant = _parameters(em, (), "em_").assign(location=("feature", scaling.location), scale=("feature", scaling.scale))
+    constant = _parameters(em, (), "em_").assign(
+        location=("feature", scaling.location), scale=("feature", scaling.scale)
+    )
     constant = constant.assign_coords(wide)
     if row_weight is not None:
         constant = constant.assign_coords(obs).assign(sample_weight=("obs_id", row_weight))

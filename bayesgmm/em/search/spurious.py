@@ -42,7 +42,9 @@ CHANCE = 0.05
 
 
 def spurious_components(run: Run, design: Design, represents: float = 1.0) -> Flags:
-    """Whether each component of S solutions is spurious (S, K); none is where the structure bounds the likelihood.
+    """Whether each component of S solutions is spurious (S, K).
+
+    None is where all share one covariance: then none is narrower than the others, and the likelihood is bounded.
 
     Parameters
     ----------
@@ -53,8 +55,6 @@ def spurious_components(run: Run, design: Design, represents: float = 1.0) -> Fl
         Rows of all the data that each of these rows stands for.
     """
     result = np.zeros(run.counts.shape, dtype=bool)
-    if design.structure.bounded:
-        return result
     smallest, narrow = narrow_directions(run.mixture)
     suspects = np.flatnonzero((narrow > 0).any(1))
     if not suspects.size:

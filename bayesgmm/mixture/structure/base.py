@@ -92,7 +92,6 @@ class Structure(ABC):
     label: str
     contains: tuple[str, ...] = ()  # narrower structures, whose solutions this one can only better
     common_scale: bool = False  # whether all features must keep one scale for the structure to be the same
-    bounded: bool = False  # whether the likelihood is bounded, so that no component can collapse onto a few rows
 
     def __repr__(self) -> str:
         return f"<covariance structure {self.name!r}>"

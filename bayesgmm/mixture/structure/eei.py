@@ -44,7 +44,6 @@ class EEI(LoneVariances, Structure):
     name = "EEI"
     letters = "EEI"
     label = "one set of variances shared by all"
-    bounded = True
 
     def shape(self, n_components: int, n_features: int) -> tuple[int, ...]:
         return (n_features,)

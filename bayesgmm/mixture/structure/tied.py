@@ -48,7 +48,6 @@ class Tied(Matrices, Structure):
     letters = "EEE"
     label = "one matrix shared by all"
     contains = ("EEI",)
-    bounded = True
 
     def shape(self, n_components: int, n_features: int) -> tuple[int, ...]:
         return (n_features, n_features)
