@@ -109,7 +109,7 @@ def test_priors_from_a_table(monkeypatch, capsys, tmp_path) -> None:
         seen.append((k, name, priors, settings["draws"]))
         raise InputError("enough")
 
-    monkeypatch.setattr("bayesgmm.sampling.sample.sample_posterior", sample_posterior)
+    monkeypatch.setattr("bayesgmm.sampling.sample_posterior", sample_posterior)
     file.write_text(
         'components = "1:6"\ncovariance = ["full", "diag"]\ndraws = 30\n'
         '[sample]\npriors = {mean_scale = 3, scale = {family = "HalfNormalScale", sigma = 2.0}}\n'

@@ -11,7 +11,7 @@ import typer
 from typer.exceptions import TyperException
 
 from ..data import InputError
-from ..sampling import Settings
+from ..sampling.settings import Settings
 from .doctor import doctor
 from .options import (
     ALL_COVARIANCES,

@@ -40,7 +40,7 @@ def profile_of(draws: Mixture, union: Array, columns: tuple[str, ...], ci_prob: 
     variables: dict[str, Any] = {}
     for name, value in (("weight", weight), ("mean", mean), ("sd", sd)):
         dims = ("group", "feature")[: value.ndim - 1]
-        lower, upper = np.nanquantile(value, [0.5 * (1 - ci_prob), 0.5 * (1 + ci_prob)], axis=0)
-        variables |= {name: (dims, np.nanmean(value, 0)), f"{name}_lb": (dims, lower), f"{name}_ub": (dims, upper)}
+        lb, ub = np.nanquantile(value, [0.5 * (1 - ci_prob), 0.5 * (1 + ci_prob)], axis=0)
+        variables |= {name: (dims, np.nanmean(value, 0)), f"{name}_lb": (dims, lb), f"{name}_ub": (dims, ub)}
     attrs = {"interval": "equal-tailed", "ci_prob": ci_prob}
     return xr.Dataset(variables, {"group": np.arange(union.shape[1]), "feature": list(columns)}, attrs)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..data import InputError, checked
+from ..data import InputError, check_whole, checked_with
 from ..mixture import Structure, run_parallel, single_threaded_blas
 from ..posterior import InverseGammaScale, Priors, ScalePrior, Target
 from .telescoping import telescope
@@ -77,7 +77,7 @@ class FilledComponents:
         )
 
 
-@checked
+@checked_with(tune=lambda name, value: check_whole(name, value, 0))  # sweeps, none of which adapt
 def filled_components(
     data: Any,
     covariance_type: str | Structure = "full",

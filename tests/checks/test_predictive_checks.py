@@ -58,5 +58,5 @@ def test_the_mass_of_intervals_is_ci_prob():
     assert (wide["ub"] > narrow["ub"]).all()
     assert (wide.attrs["ci_prob"], wide.attrs["interval"]) == (0.9, "equal-tailed")
     assert predictive_checks(post, mass=0.5, n_replicates=50).equals(narrow)
-    with pytest.raises(InputError, match=r"ci_prob=1\.5 is not the mass of an interval"):
+    with pytest.raises(InputError, match=r"ci_prob=1\.5: give a number above 0 and below 1"):
         predictive_checks(post, ci_prob=1.5)

@@ -129,7 +129,7 @@ def test_under_a_bad_verdict_nothing_is_concluded(few, monkeypatch):
     class Bad:
         verdict = "multimodal"
 
-    monkeypatch.setattr("bayesgmm.checks.verdict.diagnose", lambda post: Bad())
+    monkeypatch.setattr("bayesgmm.checks.diagnose", lambda post: Bad())
     contrast = bg.em_vs_posterior(None, bg.sample_posterior(two_groups(60, 3.0), 2, **SETTINGS))
     assert contrast.good_enough == ""
     assert "Nothing is concluded" in contrast.summary.splitlines()[-1]

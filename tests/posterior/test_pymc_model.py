@@ -115,9 +115,9 @@ def test_scales_have_the_dims_of_their_structure(structure, dims):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"n_components": 0}, "n_components=0 is not a positive whole number"),
+        ({"n_components": 0}, "n_components=0: give a whole number"),
         ({"n_components": 31}, "more than the 30 rows"),
-        ({"n_components": 2.5}, "n_components=2.5 is not a positive whole number"),
+        ({"n_components": 2.5}, "n_components=2.5: give a whole number"),
         ({"covariance_type": "XYZ"}, "covariance_type='XYZ' is unknown"),
         ({"priors": Priors(mean_scale=(1.0, 2.0, 3.0))}, "mean_scale=.* has 3 values for 2 features"),
         ({"priors": "flat"}, "give an instance of Priors"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 
 import matplotlib as mpl
@@ -11,6 +12,7 @@ import pytest
 import xarray as xr
 
 from bayesgmm.data import load_dataset
+from bayesgmm.posterior import Priors
 from bayesgmm.report.findings import Findings
 
 mpl.use("Agg")
@@ -55,6 +57,7 @@ def make_posterior(d: int, k: int, n: int = 120, chains: int = 2, draws: int = 4
         }
     )
     tree.attrs.update({"covariance_type": "full", "n_components": k, "data_name": "stand-in"})
+    tree.attrs["priors"] = json.dumps(Priors().describe())
     return tree
 
 

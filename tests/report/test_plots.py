@@ -114,7 +114,13 @@ class TestEveryShape:
 def test_criteria_take_numbers_from_the_grid_and_the_comparison():
     grid = fit_grid(load_dataset("faithful"), (1, 2), ("full", "diag"), random_state=0, progressbar=False)
     comparison = pd.DataFrame(
-        {"n_components": [1, 2], "covariance_type": "full", "elpd_diff": [-150.0, 0.0], "elpd_diff_se": [15.0, 0.0]}
+        {
+            "n_components": [1, 2],
+            "covariance_type": "full",
+            "elpd_diff": [-150.0, 0.0],
+            "elpd_diff_se": [15.0, 0.0],
+            "p_model": [0.1, 0.9],
+        }
     )
     frame = plot_criteria(grid, comparison, backend="none")
     bic = frame[frame["panel"] == "BIC above the best"]

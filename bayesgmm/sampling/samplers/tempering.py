@@ -99,11 +99,11 @@ def bennett(betas: Array, logs: Array) -> float:
     total = 0.0
     for t in range(len(betas) - 1):
         step = betas[t + 1] - betas[t]
-        lower, upper = step * logs[:, t], step * logs[:, t + 1]
-        value = 0.5 * float(np.median(lower) + np.median(upper))
+        below, above = step * logs[:, t], step * logs[:, t + 1]
+        value = 0.5 * float(np.median(below) + np.median(above))
         for _ in range(500):
-            top = logsumexp(-np.logaddexp(0.0, value - lower))
-            bottom = logsumexp(-np.logaddexp(0.0, upper - value))
+            top = logsumexp(-np.logaddexp(0.0, value - below))
+            bottom = logsumexp(-np.logaddexp(0.0, above - value))
             change = float(top - bottom)
             value += change
             if abs(change) < 1e-9 or not np.isfinite(value):
