@@ -98,6 +98,8 @@ SPECIAL = {
     ("analyze", "n_components"): COUNTS,
     ("kmeans_contrast", "post"): DATA,
     ("standard_errors", "columns"): (),  # names for what is printed
+    # Its sweeps do not adapt: none may come before the first that is kept.
+    ("filled_components", "tune"): tuple(v for v in WHOLE if not (isinstance(v, int) and v == 0)),
 }
 
 
