@@ -111,6 +111,27 @@ class TestEveryShape:
         assert not plt.get_fignums()
 
 
+def test_a_structure_looks_the_same_in_every_panel():
+    grid = fit_grid(load_dataset("faithful"), (1, 2), ("full", "tied", "diag"), random_state=0, progressbar=False)
+    comparison = pd.DataFrame(
+        {
+            "n_components": [2, 2],
+            "covariance_type": ["diag", "tied"],
+            "elpd_diff": [-5.0, 0.0],
+            "elpd_diff_se": [1.0, 0.0],
+            "p_model": 0.5,
+        }
+    )
+    looks: dict[str, set] = {}
+    for ax in np.ravel(plot_criteria(grid, comparison)):
+        for line in ax.get_lines():
+            if not line.get_label().startswith("_"):
+                looks.setdefault(line.get_label(), set()).add((line.get_color(), line.get_marker()))
+    assert {"diag", "tied"} <= looks.keys()
+    assert all(len(own) == 1 for own in looks.values())
+    assert len(set().union(*looks.values())) == len(looks)
+
+
 def test_criteria_take_numbers_from_the_grid_and_the_comparison():
     grid = fit_grid(load_dataset("faithful"), (1, 2), ("full", "diag"), random_state=0, progressbar=False)
     comparison = pd.DataFrame(

@@ -52,12 +52,14 @@ def plot_criteria(
     if backend == "none":
         return frame
     panels = list(dict.fromkeys(frame["panel"]))
+    # A structure looks the same in every panel.
+    places = {name: i for i, name in enumerate(dict.fromkeys(frame["series"]))}
     with figure_style():
         drawn = canvas(axes, 1, len(panels), (2.55 * len(panels) + 0.4, 2.9))
         for ax, panel in zip(drawn[0], panels, strict=True):
             part = frame[frame["panel"] == panel]
-            for i, (name, series) in enumerate(part.groupby("series", sort=False)):
-                _criterion_line(ax, i, str(name), series.sort_values("n_components"))
+            for name, series in part.groupby("series", sort=False):
+                _criterion_line(ax, places[name], str(name), series.sort_values("n_components"))
             several = len(set(part["series"])) > 1
             ax.set_title(panel, pad=18 if several else None)
             ax.set_xlabel("number of components K")
