@@ -51,3 +51,9 @@ def test_no_two_modules_of_a_contrast_import_each_other():
                 todo += graph[other]
         reached[name] = seen
     assert [name for name in graph if name.startswith("contrast/") and name in reached[name]] == []
+
+
+def test_the_weights_of_rows_have_one_name():
+    """scikit-learn's: ``sample_weight``."""
+    wrong = re.compile(r"\b(row|case)_weights?\b")
+    assert [name for name, text in SOURCES.items() if wrong.search(text)] == []

@@ -121,7 +121,7 @@ def predictive_checks(
     if n_replicates < 20:
         raise InputError(f"n_replicates={n_replicates} shows little: give at least 20")
     view = Posterior.read(post)
-    values = _counted(view.values, view.row_weight)
+    values = _counted(view.values, view.sample_weight)
     n_draws, (n_rows, n_features) = len(view.draws.weights), values.shape
     chosen = np.linspace(0, n_draws - 1, min(n_replicates, n_draws)).astype(int)
     edges = [np.quantile(values[:, i], np.linspace(0, 1, _BINS + 1)[1:-1]) for i in range(n_features)]

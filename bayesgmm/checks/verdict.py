@@ -119,7 +119,7 @@ class Diagnosis:
 
 def label_free(view: Posterior) -> dict[str, Array]:
     """`sampling.quantities.label_free` of aligned draws: quantities (S,) that no exchange of components changes."""
-    return quantities.label_free(view.draws, view.values, view.columns, view.row_weight, view.obs_id)
+    return quantities.label_free(view.draws, view.values, view.columns, view.sample_weight, view.obs_id)
 
 
 @checked

@@ -135,7 +135,7 @@ class GroupDraws:
         All rows, with the thinned draws.
     climbed : (n,)
         Positions of the rows that climbed.
-    row_weight : (N,)
+    sample_weight : (N,)
     n_chains : int
     climbs : Climbs
     grouping : Grouping
@@ -143,7 +143,7 @@ class GroupDraws:
 
     rows: ScoredRows
     climbed: Integers
-    row_weight: Array
+    sample_weight: Array
     n_chains: int
     climbs: Climbs
     grouping: Grouping
@@ -173,10 +173,10 @@ def group_draws(
     n = len(rows.values)
     climbed = np.arange(n) if n <= max_rows else np.sort(rng.choice(n, max_rows, replace=False))
     # Of a sample each row stands for several.
-    weight = view.row_weight[climbed] * (n / climbed.size)
+    weight = view.sample_weight[climbed] * (n / climbed.size)
     climbs = climb(rows.draws, rows.values[climbed], weight, min_rows, progressbar)
     grouping = group(climbs, weight, rng)
-    return GroupDraws(rows, climbed, view.row_weight, view.n_chains, climbs, grouping)
+    return GroupDraws(rows, climbed, view.sample_weight, view.n_chains, climbs, grouping)
 
 
 @checked
@@ -250,7 +250,7 @@ def clusters(
         ),
         _consensus(found, ci_prob),
         profile_of(found.rows.draws.in_data_units(view.scaling), grouping.union, view.columns, ci_prob),
-        merging_tree(found.rows.draws, found.rows.values, found.row_weight, component),
+        merging_tree(found.rows.draws, found.rows.values, found.sample_weight, component),
         k,
         found.rows.n_draws,
     )

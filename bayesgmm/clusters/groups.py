@@ -54,7 +54,7 @@ def most_frequent(counts: Integers) -> int:
     return int(np.bincount(counts).argmax())
 
 
-def reference_partition(climbs: Climbs, row_weight: Array, rng: np.random.Generator) -> tuple[Integers, float]:
+def reference_partition(climbs: Climbs, sample_weight: Array, rng: np.random.Generator) -> tuple[Integers, float]:
     """The partition of least expected variation of information with the most probable number of groups, and that loss.
 
     The draws with that number are searched; the loss returned is over all draws.
@@ -69,7 +69,7 @@ def reference_partition(climbs: Climbs, row_weight: Array, rng: np.random.Genera
     by_row = np.ascontiguousarray(among.T)
     labels, _ = improve(candidates, (), by_row, n_labels, n_groups, loss, rng)
     used, labels = np.unique(labels, return_inverse=True)
-    size = np.bincount(labels, row_weight, minlength=used.size)
+    size = np.bincount(labels, sample_weight, minlength=used.size)
     number = np.empty(used.size, dtype=np.int64)
     # Equal sizes: the group of the first row first.
     number[np.argsort(-size, kind="stable")] = np.arange(used.size)
@@ -77,17 +77,17 @@ def reference_partition(climbs: Climbs, row_weight: Array, rng: np.random.Genera
     return labels, float(distances(labels, climbs.labels, n_labels, loss).mean())
 
 
-def _groups_of_modes(climbs: Climbs, labels: Integers, row_weight: Array) -> Integers:
+def _groups_of_modes(climbs: Climbs, labels: Integers, sample_weight: Array) -> Integers:
     """For each mode the group that most of its rows are of (S, M)."""
     n_groups, room = int(labels.max()) + 1, climbs.modes.shape[1]
     result = np.empty((len(climbs.labels), room), dtype=np.int64)
     for s, climbed in enumerate(climbs.labels):
-        shared = np.bincount(climbed.astype(np.int64) * n_groups + labels, row_weight, minlength=room * n_groups)
+        shared = np.bincount(climbed.astype(np.int64) * n_groups + labels, sample_weight, minlength=room * n_groups)
         result[s] = shared.reshape(room, n_groups).argmax(1)
     return result
 
 
-def group(climbs: Climbs, row_weight: Array, rng: np.random.Generator) -> Grouping:
+def group(climbs: Climbs, sample_weight: Array, rng: np.random.Generator) -> Grouping:
     """Name the groups of all draws after one partition.
 
     A draw's group is the reference's group that it shares most rows with, so that a draw that splits a group in two has
@@ -96,10 +96,10 @@ def group(climbs: Climbs, row_weight: Array, rng: np.random.Generator) -> Groupi
     Parameters
     ----------
     climbs : Climbs
-    row_weight : (N,)
+    sample_weight : (N,)
         Case weights.
     """
-    labels, expected = reference_partition(climbs, row_weight, rng)
-    of_mode = _groups_of_modes(climbs, labels, row_weight)
+    labels, expected = reference_partition(climbs, sample_weight, rng)
+    of_mode = _groups_of_modes(climbs, labels, sample_weight)
     of_component = np.take_along_axis(of_mode, climbs.component, axis=1)
     return Grouping(labels, expected, of_mode, of_component)

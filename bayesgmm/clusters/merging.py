@@ -52,13 +52,13 @@ def bhattacharyya(first: tuple[Array, Array, Array], second: tuple[Array, Array,
     return np.exp(-squared / 8 - 0.5 * (log_det[0] - 0.5 * (log_det[1] + log_det[2])))
 
 
-def misclassification(shares: Array, row_weight: Array) -> Array:
+def misclassification(shares: Array, sample_weight: Array) -> Array:
     """q_ij, mean over draws (G, G), from responsibilities (S, G, N)."""
     n_draws, g, _ = shares.shape
     assigned = shares.argmax(1)
     result = np.zeros((g, g))
     for s in range(n_draws):
-        weighted = shares[s] * row_weight
+        weighted = shares[s] * sample_weight
         gone = np.stack([weighted[:, assigned[s] == j].sum(1) for j in range(g)], axis=1)
         total = weighted.sum(1, keepdims=True)
         # An empty cluster is nobody's: it is mistaken for nothing.
@@ -66,7 +66,7 @@ def misclassification(shares: Array, row_weight: Array) -> Array:
     return result / n_draws
 
 
-def merging_tree(draws: Mixture, values: Array, row_weight: Array, component: Integers) -> pd.DataFrame:
+def merging_tree(draws: Mixture, values: Array, sample_weight: Array, component: Integers) -> pd.DataFrame:
     """Merge components until one cluster is left.
 
     Parameters
@@ -75,7 +75,7 @@ def merging_tree(draws: Mixture, values: Array, row_weight: Array, component: In
         Aligned, one leading axis of S draws, in the units of ``values``; beyond 200, evenly spaced ones are used.
     values : (N, D)
         Beyond 2,000, evenly spaced rows are used.
-    row_weight : (N,)
+    sample_weight : (N,)
     component : (S, K)
         The mode to which each component's mean climbs.
 
@@ -95,7 +95,7 @@ def merging_tree(draws: Mixture, values: Array, row_weight: Array, component: In
 
     picked = np.linspace(0, len(component) - 1, min(len(component), _MAX_DRAWS)).round().astype(int)
     chosen = np.linspace(0, len(values) - 1, min(len(values), _MAX_ROWS)).round().astype(int)
-    some, rows, weight = draws[picked], values[chosen], row_weight[chosen]
+    some, rows, weight = draws[picked], values[chosen], sample_weight[chosen]
     k = draws.n_components
     shares = np.empty((picked.size, k, chosen.size))
     for block in draw_responsibilities(some, rows):

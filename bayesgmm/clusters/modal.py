@@ -21,14 +21,14 @@ __all__ = ["climb_draws"]
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _bump(m, level, enough, labels, alias, rows, row_weight, means, inverse, constant, p, y):
+def _bump(m, level, enough, labels, alias, rows, sample_weight, means, inverse, constant, p, y):
     """Excess mass, in rows, of mode m above the log density ``level``; no more is added once it exceeds ``enough``."""
     total = 0.0
     for i in range(rows.shape[0]):
         if alias[labels[i]] == m:
             if enough <= 0.0:
                 return 1.0
-            total += row_weight[i] * max(
+            total += sample_weight[i] * max(
                 0.0, 1.0 - math.exp(level - log_density_at(rows[i], means, inverse, constant, p, y))
             )
             if total > enough:
@@ -37,7 +37,9 @@ def _bump(m, level, enough, labels, alias, rows, row_weight, means, inverse, con
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _level_slight(n_modes, min_rows, labels, alias, height, passes, rows, row_weight, means, inverse, constant, p, y):
+def _level_slight(
+    n_modes, min_rows, labels, alias, height, passes, rows, sample_weight, means, inverse, constant, p, y
+):
     """Join modes whose bump holds ``min_rows`` rows or fewer to the higher mode over the highest pass, slightest first.
 
     ``alias`` (M,) receives the mode that each has become. With ``min_rows`` 0 only modes without rows are joined.
@@ -53,7 +55,7 @@ def _level_slight(n_modes, min_rows, labels, alias, height, passes, rows, row_we
                 if alias[m] == m and alias[other] == other and higher and passes[m, other] > over:
                     over, partner = passes[m, other], other
             if partner >= 0:
-                bump = _bump(m, over, min_rows, labels, alias, rows, row_weight, means, inverse, constant, p, y)
+                bump = _bump(m, over, min_rows, labels, alias, rows, sample_weight, means, inverse, constant, p, y)
                 if bump < least:
                     least, slight, heir = bump, m, partner
         if least > min_rows:
@@ -85,7 +87,7 @@ def _compact(n_modes, alias, component, labels, modes):
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def climb_draws(
-    means, inverse, constant, precision, rows, row_weight, min_rows, component, number, modes, labels, first, stop
+    means, inverse, constant, precision, rows, sample_weight, min_rows, component, number, modes, labels, first, stop
 ):
     """Modes of the mixtures ``first`` to ``stop``, and the mode of each row.
 
@@ -97,7 +99,7 @@ def climb_draws(
     constant : (S, K)
         Log normalisers, weights included.
     rows : (N, D)
-    row_weight : (N,)
+    sample_weight : (N,)
     min_rows : float
         Modes whose bump holds no more rows are joined to a higher one.
     component : (S, K) int64
@@ -144,5 +146,5 @@ def climb_draws(
                     # A mode that no start leads to: rows captured before may be its own.
                     q = n_starts - 1
             q += 1
-        _level_slight(found[0], min_rows, labels[s], alias, height, passes, rows, row_weight, at, w, c, p, y)
+        _level_slight(found[0], min_rows, labels[s], alias, height, passes, rows, sample_weight, at, w, c, p, y)
         number[s] = _compact(found[0], alias, component[s], labels[s], where)

@@ -43,7 +43,7 @@ class Climbs:
 
 
 def climb(
-    draws: Mixture, rows: Array, row_weight: Array | None = None, min_rows: float = 0.0, progressbar: bool = False
+    draws: Mixture, rows: Array, sample_weight: Array | None = None, min_rows: float = 0.0, progressbar: bool = False
 ) -> Climbs:
     """Find the modes of every draw and climb from every row, on all cores.
 
@@ -55,7 +55,7 @@ def climb(
     draws : Mixture
         One leading axis of S draws, in the units of ``rows``.
     rows : (N, D)
-    row_weight : (N,), optional
+    sample_weight : (N,), optional
         Case weights.
     min_rows : float
         A mode whose excess mass is no more than so many rows is joined to the higher mode over the highest pass known;
@@ -75,7 +75,7 @@ def climb(
     means, rows = np.ascontiguousarray(draws.means), np.ascontiguousarray(rows, dtype=float)
     if not rows.flags.writeable:
         rows = rows.copy()
-    weight = np.ones(len(rows)) if row_weight is None else np.array(row_weight, dtype=float)
+    weight = np.ones(len(rows)) if sample_weight is None else np.array(sample_weight, dtype=float)
     n_modes, component = np.empty(n_draws, dtype=np.int64), np.empty((n_draws, k), dtype=np.int64)
     # More modes than components are rare; four times as many were never seen.
     modes, labels = np.empty((n_draws, 4 * k + 4, d)), np.empty((n_draws, len(rows)), dtype=np.int16)

@@ -16,7 +16,7 @@ from ..mixture import Mixture, responsibilities
 from ..sampling import Posterior
 from .claims import added, good_enough
 from .matching import best_labels, em_mixture
-from .prediction import affordable_folds, case_weight, cross_validated, log_scores, prediction_table
+from .prediction import affordable_folds, cross_validated, given_weight, log_scores, prediction_table
 from .result import Contrast
 from .words import SOUND, contrast_in_words
 
@@ -83,7 +83,7 @@ def em_vs_posterior(
         folds = affordable_folds(view, random_seed)
     if folds is not None and not 2 <= folds <= len(rows.values):
         raise InputError(f"folds={folds!r} cannot split {len(rows.values)} rows; give a number from 2 to that")
-    weight, summaries = view.row_weight, summarise_rows(rows, ci_prob, progressbar)
+    weight, summaries = view.sample_weight, summarise_rows(rows, ci_prob, progressbar)
     em, errors, delta = _em_with_intervals(nowhere_empty(em_mixture(gm, view)), view, summaries["probability"], ci_prob)
     parameters = _parameters(em, errors, view, ci_prob)
     members = _memberships(delta, summaries, rows.obs_id, open_below).assign(sample_weight=weight)
@@ -117,8 +117,8 @@ def _em_with_intervals(
 ) -> tuple[Mixture, StandardErrors, MembershipIntervals]:
     """The mixture with its components in the order of ``reference`` (N, K), its errors, and its rows' intervals."""
     r, _ = responsibilities(em.standardised(view.scaling), view.scaling.standardise(view.values))
-    em = em.reordered(best_labels(r * view.row_weight[:, None], reference))
-    errors = standard_errors(em, view.values, view.scaling, sample_weight=case_weight(view))
+    em = em.reordered(best_labels(r * view.sample_weight[:, None], reference))
+    errors = standard_errors(em, view.values, view.scaling, sample_weight=given_weight(view))
     return em, errors, membership_intervals(errors, view.values, ci_prob)
 
 

@@ -206,14 +206,14 @@ def _from_posterior(post: xr.DataTree, n_components: int | None, ci_prob: float)
     em = responsibilities(rows.em, rows.values)[0]
     return _Soft(
         rows.values,
-        view.row_weight,
+        view.sample_weight,
         view.scaling,
         view.columns,
         view.obs_id,
         found["probability"],
         found["probability_lb"],
         found["probability_ub"],
-        em[:, best_labels(em * view.row_weight[:, None], found["probability"])],
+        em[:, best_labels(em * view.sample_weight[:, None], found["probability"])],
         "posterior",
     )
 

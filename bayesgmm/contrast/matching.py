@@ -41,7 +41,7 @@ def em_mixture(gm: Any, view: Posterior) -> Mixture:
     _check_same_model(mixture, view)
     fit = gm if isinstance(gm, EMFit) else getattr(gm, "result_", None)
     if isinstance(fit, EMFit):
-        check_same_data(fit, view.values, view.row_weight, "gm")
+        check_same_data(fit, view.values, view.sample_weight, "gm")
     return mixture
 
 

@@ -15,7 +15,7 @@ from ..sampling import Posterior
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["affordable_folds", "case_weight", "cross_validated", "log_predictive", "log_scores", "prediction_table"]
+__all__ = ["affordable_folds", "cross_validated", "given_weight", "log_predictive", "log_scores", "prediction_table"]
 
 Array = NDArray[np.float64]
 # Folds that a report makes by itself, the rows that it wants for them, and rows times parameters up to which they take
@@ -23,9 +23,9 @@ Array = NDArray[np.float64]
 _FOLDS, _FEWEST_ROWS, _AFFORDABLE = 5, 50, 10_000
 
 
-def case_weight(view: Posterior) -> Array | None:
+def given_weight(view: Posterior) -> Array | None:
     """Case weights (N,), or None where every row counts once."""
-    return None if (view.row_weight == 1).all() else view.row_weight
+    return None if (view.sample_weight == 1).all() else view.sample_weight
 
 
 def log_predictive(rows: ScoredRows) -> Array:
@@ -67,7 +67,7 @@ def cross_validated(view: Posterior, folds: int, seed: int) -> tuple[Array, Arra
     from ..sampling import sample_posterior
 
     n, structure, k = len(view.values), view.draws.structure, view.n_components
-    part, weight = _parts(n, folds, seed), case_weight(view)
+    part, weight = _parts(n, folds, seed), given_weight(view)
     scores = np.empty((2, n))
     for fold in range(folds):
         held = part == fold

@@ -181,7 +181,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         if kind not in KINDS:
             raise InputError(f"init_params={kind!r} is unknown; choose auto or one of {', '.join(KINDS)}")
         k, d = self.n_components, design.n_features
-        rows = Rows(design.values, design.row_weight if design.row_weight.size else None)
+        rows = Rows(design.values, design.sample_weight if design.sample_weight.size else None)
         weights = given_array("weights_init", self.weights_init, (k,), "weights")
         if weights is not None and (weights.min() < 0 or not np.isclose(weights.sum(), 1)):
             raise InputError(

@@ -177,7 +177,7 @@ def _judged(pool: Pool, prepared: Prepared, reorder: bool, collinear: tuple[str,
     mixture = standardised.in_data_units(prepared.scaling)
     p, n = mixture.n_parameters, design.total
     # Of what is returned, on the data as given: rounding tells, where a component is very narrow.
-    weight = design.row_weight if design.row_weight.size else None
+    weight = design.sample_weight if design.sample_weight.size else None
     log_max, entropy, counts, log_likelihood = classification_terms(
         mixture.standardised(prepared.scaling), prepared.values, weight, prepared.scaling
     )
@@ -216,7 +216,7 @@ def _judged(pool: Pool, prepared: Prepared, reorder: bool, collinear: tuple[str,
 def _repeated(prepared: Prepared) -> str:
     """The row that comes far more often than others, in the units of the data; empty where none does."""
     design, scale = prepared.design, prepared.scaling.scale
-    found = most_repeated(design.source, design.row_weight if design.row_weight.size else None)
+    found = most_repeated(design.source, design.sample_weight if design.sample_weight.size else None)
     if found is None:
         return ""
     count, row = found

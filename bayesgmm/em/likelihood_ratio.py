@@ -151,7 +151,7 @@ def _drawn(mixture: Mixture, n_rows: int, rng: np.random.Generator) -> Array:
 
 def _statistic(design: Design, near: Mixture, rng: np.random.Generator) -> float:
     """Twice the log likelihood ratio; ``near`` is where the search for the null model's optimum starts."""
-    rows = Rows(design.values, design.row_weight if design.row_weight.size else None)
+    rows = Rows(design.values, design.sample_weight if design.sample_weight.size else None)
     null, lower = _best(design, [near], rng)
     if lower is None:
         return 0.0

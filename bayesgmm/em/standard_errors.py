@@ -352,7 +352,7 @@ def _inverted(information: Array) -> Array | None:
 def _by_bootstrap(mixture: Mixture, design: Design, n_boot: int, rng: np.random.Generator) -> tuple[_Found | None, int]:
     """Spread of EM's answer, in standardised parameters, over samples of the rows; and how many had an answer."""
     n = round(design.total)
-    share = design.row_weight / design.total if design.row_weight.size else np.full(n, 1.0 / n)
+    share = design.sample_weight / design.total if design.sample_weight.size else np.full(n, 1.0 / n)
 
     def refitted(own: np.random.Generator) -> Mixture | None:
         run = run_em(design.reweighted(own.multinomial(n, share).astype(float)), mixture[None], tol=1e-8)

@@ -93,7 +93,15 @@ def _expanded_statistics(batch: Mixture, design: Design) -> Statistics:
 
     def over(block: slice) -> tuple[Array, Array]:
         return accumulate_values(
-            theta, design.source, location, precision, design.pairs, design.row_weight, block.start, block.stop, BLOCK
+            theta,
+            design.source,
+            location,
+            precision,
+            design.pairs,
+            design.sample_weight,
+            block.start,
+            block.stop,
+            BLOCK,
         )
 
     log_likelihood, t = design.sum(over)
@@ -126,7 +134,7 @@ def _narrow_statistics(batch: Mixture, design: Design) -> Statistics:
             design.source,
             location,
             precision,
-            design.row_weight,
+            design.sample_weight,
             block.start,
             block.stop,
             BLOCK,

@@ -180,7 +180,7 @@ _EXPECT = void(
 @apart(_EXPECT)
 @njit(nogil=True, cache=True, fastmath=_REASSOCIATE, error_model="numpy")
 def expect_into(
-    theta: Array, source: Array, location: Array, precision: Array, pairs: Pairs, row_weight: Array, first: int, stop: int,
+    theta: Array, source: Array, location: Array, precision: Array, pairs: Pairs, sample_weight: Array, first: int, stop: int,
     phi: Array, terms: Array, top: Array, norm: Array, log_likelihood: Array, statistics: Array,
 ) -> None:  # fmt: skip
     """One E-step of S mixtures over the rows ``first`` to ``stop``; all arrays are in C order.
@@ -191,7 +191,7 @@ def expect_into(
         Natural parameters.
     source, location, precision, pairs
         As in `accumulate_values`, or as in `accumulate` where ``location`` is empty.
-    row_weight : (N,) or (0,)
+    sample_weight : (N,) or (0,)
     phi, terms, top, norm : (F, B), (S K, B), (S, B), (S, B)
         Work space for blocks of B rows.
     log_likelihood, statistics : (S,), (S, K, F)
@@ -212,12 +212,12 @@ def expect_into(
             # One mixture after the other: its terms are still in the cache.
             softmax_block(terms, n_components, s, s + 1, size, top, norm)
             total = 0.0
-            if row_weight.size > 0:
+            if sample_weight.size > 0:
                 for i in range(size):
-                    total += row_weight[start + i] * (top[s, i] + math.log(norm[s, i]))
+                    total += sample_weight[start + i] * (top[s, i] + math.log(norm[s, i]))
                 for k in range(s * n_components, (s + 1) * n_components):
                     for i in range(size):
-                        terms[k, i] *= row_weight[start + i]
+                        terms[k, i] *= sample_weight[start + i]
             else:
                 for i in range(size):
                     total += top[s, i]
@@ -228,7 +228,7 @@ def expect_into(
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def accumulate(
-    theta: Array, rows: Array, pairs: Pairs, row_weight: Array, first: int, stop: int, block: int
+    theta: Array, rows: Array, pairs: Pairs, sample_weight: Array, first: int, stop: int, block: int
 ) -> tuple[Array, Array]:
     """Log likelihood and expected sufficient statistics of S mixtures over the rows ``first`` to ``stop``.
 
@@ -242,7 +242,7 @@ def accumulate(
         Augmented data: a row of ones, the features, and what the structure adds.
     pairs : (P, 2) int64
         Which augmented rows are multiplied to give the remaining features of phi.
-    row_weight : (N,) or (0,) float64
+    sample_weight : (N,) or (0,) float64
         Case weights; empty for none.
     first, stop : int
         Range of rows.
@@ -264,13 +264,13 @@ def accumulate(
     log_likelihood = np.empty(n_mixtures)
     statistics = np.empty((n_mixtures, n_components, n_products))
     expect_into(
-        theta, rows, none, none, pairs, row_weight, first, stop, phi, terms, top, norm, log_likelihood, statistics
+        theta, rows, none, none, pairs, sample_weight, first, stop, phi, terms, top, norm, log_likelihood, statistics
     )
     return log_likelihood, statistics
 
 
 def accumulate_values(
-    theta: Array, values: Array, location: Array, precision: Array, pairs: Pairs, row_weight: Array, first: int,
+    theta: Array, values: Array, location: Array, precision: Array, pairs: Pairs, sample_weight: Array, first: int,
     stop: int, block: int,
 ) -> tuple[Array, Array]:  # fmt: skip
     """As `accumulate`, from the data themselves: nothing of their size is copied. Called from Python.
@@ -292,7 +292,7 @@ def accumulate_values(
         location,
         precision,
         pairs,
-        row_weight,
+        sample_weight,
         first,
         stop,
         phi,

@@ -70,7 +70,7 @@ def _add_moments(x: Array, mean: Array, r: Array, size: int, z: Array, t: Array)
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def _expect_narrow_into(
-    inverse: Array, constant: Array, means: Array, values: Array, location: Array, precision: Array, row_weight: Array,
+    inverse: Array, constant: Array, means: Array, values: Array, location: Array, precision: Array, sample_weight: Array,
     first: int, stop: int, x: Array, terms: Array, top: Array, norm: Array, log_likelihood: Array, statistics: Array,
 ) -> None:  # fmt: skip
     """Add to log_likelihood (S,) and statistics (S, K, 1 + D + D^2); x (D, B), terms (K, B), top, norm (1, B) are for work."""
@@ -84,9 +84,9 @@ def _expect_narrow_into(
             _fill_terms(inverse[s], constant[s], means[s], x, size, norm[0], terms)
             softmax_block(terms, n_components, 0, 1, size, top, norm)
             for i in range(size):
-                w = row_weight[start + i] if row_weight.size > 0 else 1.0
+                w = sample_weight[start + i] if sample_weight.size > 0 else 1.0
                 log_likelihood[s] += w * (top[0, i] + math.log(norm[0, i]))
-                if row_weight.size > 0:
+                if sample_weight.size > 0:
                     for k in range(n_components):
                         terms[k, i] *= w
             for k in range(n_components):
@@ -94,7 +94,7 @@ def _expect_narrow_into(
 
 
 def accumulate_narrow(
-    inverse: Array, constant: Array, means: Array, values: Array, location: Array, precision: Array, row_weight: Array,
+    inverse: Array, constant: Array, means: Array, values: Array, location: Array, precision: Array, sample_weight: Array,
     first: int, stop: int, block: int,
 ) -> tuple[Array, Array]:  # fmt: skip
     """As `kernel.accumulate_values`, with statistics [1, y, y y'] (S, K, 1 + D + D^2) of y = x - mean.
@@ -108,7 +108,7 @@ def accumulate_narrow(
     log_likelihood = np.zeros(n_mixtures)
     statistics = np.zeros((n_mixtures, n_components, 1 + n_features + n_features**2))
     _expect_narrow_into(
-        inverse, constant, means, values, location, precision, row_weight, first, stop, x, terms, top, norm, log_likelihood,
+        inverse, constant, means, values, location, precision, sample_weight, first, stop, x, terms, top, norm, log_likelihood,
         statistics,
     )  # fmt: skip
     second = statistics[..., 1 + n_features :].reshape(n_mixtures, n_components, n_features, n_features)

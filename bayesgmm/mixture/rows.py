@@ -37,13 +37,13 @@ class Rows:
         The data as given.
     scaling : Scaling
         What makes them the standardised rows that everything else here is about.
-    row_weight : (N,) or (0,)
+    sample_weight : (N,) or (0,)
         Case weights; empty where all are one.
     """
 
     source: Array
     scaling: Scaling
-    row_weight: Array
+    sample_weight: Array
 
     @classmethod
     def of_values(cls, values: Array, scaling: Scaling | None = None, sample_weight: Array | None = None) -> Rows:
@@ -66,7 +66,7 @@ class Rows:
     @property
     def total(self) -> float:
         """Sum of the case weights."""
-        return float(self.row_weight.sum()) if self.row_weight.size else float(self.n_rows)
+        return float(self.sample_weight.sum()) if self.sample_weight.size else float(self.n_rows)
 
     @property
     def values(self) -> Array:
@@ -79,8 +79,8 @@ class Rows:
 
     def weight_of(self, block: slice) -> Array:
         """The case weights (B,) of a block."""
-        if self.row_weight.size:
-            return self.row_weight[block]
+        if self.sample_weight.size:
+            return self.sample_weight[block]
         return np.ones(min(block.stop, self.n_rows) - block.start)
 
     def blocks(self, size: int = _SLICE) -> list[slice]:
@@ -128,13 +128,13 @@ class Design(Rows):
 
         def moments(block: slice) -> tuple[Array, float]:
             x = rows.values_of(block)
-            weighted = x * rows.row_weight[block, None] if rows.row_weight.size else x
+            weighted = x * rows.sample_weight[block, None] if rows.sample_weight.size else x
             return weighted.T @ x, float(np.einsum("ij,ij->i", x, x).max(initial=0.0))
 
         parts = rows.map(moments)
         scatter = sum((part[0] for part in parts), np.zeros((d, d)))
         radius = max((part[1] for part in parts), default=0.0)
-        return cls(rows.source, rows.scaling, rows.row_weight, structure, structure.layout(d), scatter, radius)
+        return cls(rows.source, rows.scaling, rows.sample_weight, structure, structure.layout(d), scatter, radius)
 
     @property
     def pairs(self) -> NDArray[np.int64]:
@@ -148,7 +148,7 @@ class Design(Rows):
 
     def subset(self, which: NDArray[np.intp]) -> Design:
         """The same layout for some of the rows."""
-        weight = self.row_weight[which] if self.row_weight.size else None
+        weight = self.sample_weight[which] if self.sample_weight.size else None
         return Design.of(self.source[which], self.structure, weight, self.scaling)
 
     def reweighted(self, sample_weight: Array) -> Design:

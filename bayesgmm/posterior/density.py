@@ -61,7 +61,7 @@ def _fill_weights(x, weights):
 
 @apart(float64(_VECTOR, _VECTOR, int64[::1], _VECTOR, _MATRIX, int64[:, ::1], _VECTOR, _MATRIX))
 @njit(nogil=True, cache=True, error_model="numpy")
-def log_density_and_gradient(x, gradient, model, numbers, rows, pairs, row_weight, scatter):
+def log_density_and_gradient(x, gradient, model, numbers, rows, pairs, sample_weight, scatter):
     """Log posterior density at the unconstrained point ``x`` (P,); its gradient is written into ``gradient`` (P,)."""
     n_components, n_features, n_factors = model[0], model[1], model[2]
     value = log_prior_and_gradient(x, gradient, model, numbers)
@@ -82,7 +82,7 @@ def log_density_and_gradient(x, gradient, model, numbers, rows, pairs, row_weigh
     d_factors = np.empty((n_factors, n_features, n_features))
     power = numbers[1]
     value += power * likelihood_and_gradient(
-        weights, means, factors, rows, pairs, row_weight, scatter, counts, d_means, d_factors
+        weights, means, factors, rows, pairs, sample_weight, scatter, counts, d_means, d_factors
     )
     total = 0.0
     for k in range(n_components):
@@ -107,11 +107,11 @@ def log_density_and_gradient(x, gradient, model, numbers, rows, pairs, row_weigh
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def log_densities(points, values, model, numbers, rows, pairs, row_weight, scatter):
+def log_densities(points, values, model, numbers, rows, pairs, sample_weight, scatter):
     """Log densities at ``points`` (S, P), into ``values`` (S,)."""
     point = np.empty(points.shape[1])
     gradient = np.empty(points.shape[1])
     for s in range(points.shape[0]):
         for i in range(point.size):
             point[i] = points[s, i]
-        values[s] = log_density_and_gradient(point, gradient, model, numbers, rows, pairs, row_weight, scatter)
+        values[s] = log_density_and_gradient(point, gradient, model, numbers, rows, pairs, sample_weight, scatter)

@@ -141,7 +141,7 @@ def _fill_factor_gradient(inverse, g, second, count, along_axes, half, d_factors
 
 @apart(_LIKELIHOOD)
 @njit(nogil=True, cache=True, error_model="numpy")
-def likelihood_and_gradient(weights, means, factors, rows, pairs, row_weight, scatter, counts, d_means, d_factors):
+def likelihood_and_gradient(weights, means, factors, rows, pairs, sample_weight, scatter, counts, d_means, d_factors):
     """Marginal log likelihood of a mixture; its gradient, from the same E-step, is written into the last three.
 
     Parameters
@@ -150,7 +150,7 @@ def likelihood_and_gradient(weights, means, factors, rows, pairs, row_weight, sc
     means : (K, D)
     factors : (G, D, D)
         Lower triangular covariance factors: one for each component, or one for all.
-    rows, pairs, row_weight, scatter
+    rows, pairs, sample_weight, scatter
         As in `mixture.Design`.
     counts : (K,)
         With respect to the log weights, taken as free: the expected rows of each component.
@@ -187,7 +187,7 @@ def likelihood_and_gradient(weights, means, factors, rows, pairs, row_weight, sc
     terms = np.empty((n_components, size))
     phi, top, norm = np.empty((theta.shape[2], size)), np.empty((1, size)), np.empty((1, size))
     none, value, t = np.empty(0), np.empty(1), np.empty(theta.shape)
-    expect_into(theta, rows, none, none, pairs, row_weight, 0, rows.shape[1], phi, terms, top, norm, value, t)
+    expect_into(theta, rows, none, none, pairs, sample_weight, 0, rows.shape[1], phi, terms, top, norm, value, t)
     log_likelihood = value[0]
 
     second = np.empty((n_features, n_features))

@@ -31,16 +31,16 @@ def _log_densities(log_weights: Any, means: Any, factors: Any, values: Any) -> A
     return logsumexp(normaliser[:, None] - 0.5 * (whitened**2).sum(1), axis=0)
 
 
-def _weighted(densities: Any, row_weight: Any) -> Any:
-    return densities * row_weight if row_weight.shape[0] > 0 else densities
+def _weighted(densities: Any, sample_weight: Any) -> Any:
+    return densities * sample_weight if sample_weight.shape[0] > 0 else densities
 
 
 @jax_funcify.register(MarginalLogLikelihood)
 def _jax_marginal(op: MarginalLogLikelihood, **kwargs: Any) -> Any:
-    def marginal(weights, means, factors, rows, pairs, row_weight, scatter):  # type: ignore[no-untyped-def]
+    def marginal(weights, means, factors, rows, pairs, sample_weight, scatter):  # type: ignore[no-untyped-def]
         def log_likelihood(log_weights, means, factors):  # type: ignore[no-untyped-def]
             values = rows[1 : 1 + means.shape[1]]
-            return _weighted(_log_densities(log_weights, means, factors, values), row_weight).sum()
+            return _weighted(_log_densities(log_weights, means, factors, values), sample_weight).sum()
 
         value, gradient = jax.value_and_grad(log_likelihood, argnums=(0, 1, 2))(jnp.log(weights), means, factors)
         return value, *gradient
@@ -50,9 +50,9 @@ def _jax_marginal(op: MarginalLogLikelihood, **kwargs: Any) -> Any:
 
 @jax_funcify.register(PointwiseLogLikelihood)
 def _jax_pointwise(op: PointwiseLogLikelihood, **kwargs: Any) -> Any:
-    def pointwise(weights, means, factors, rows, pairs, row_weight, scatter, constant):  # type: ignore[no-untyped-def]
+    def pointwise(weights, means, factors, rows, pairs, sample_weight, scatter, constant):  # type: ignore[no-untyped-def]
         values = rows[1 : 1 + means.shape[1]]
         densities = _log_densities(jnp.log(weights), means, factors, values) + constant
-        return _weighted(densities, row_weight)
+        return _weighted(densities, sample_weight)
 
     return pointwise

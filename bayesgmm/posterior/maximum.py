@@ -114,7 +114,7 @@ def find_map(
     return MAPFit(
         mixture=mixture,
         log_posterior=best.value + target.log_jacobian,
-        log_likelihood=float(target.row_weight @ log_density(mixture, target.table.values)),
+        log_likelihood=float(target.filled_weight @ log_density(mixture, target.table.values)),
         gradient_norm=best.gradient_norm,
         smallest_curvature=best.smallest_curvature,
         outcome="converged" if best.gradient_norm < _ARRIVED and best.smallest_curvature > 0 else "not converged",

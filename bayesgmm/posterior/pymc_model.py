@@ -129,16 +129,16 @@ def _observe(target: Target, parameters: tuple[Any, ...]) -> None:
     table, scaling, weight = target.table, target.scaling, target.sample_weight
     dims = ("obs_id", "feature")
     data = pm.Data("observed", table.values, dims=dims)
-    case_weight = pt.zeros(0) if weight is None else pm.Data("sample_weight", weight, dims="obs_id")
+    sample_weight = pt.zeros(0) if weight is None else pm.Data("sample_weight", weight, dims="obs_id")
     d = table.n_features
     layout = target.structure.layout(d)
 
-    def log_density(value, weights, means, factors, case_weight):  # type: ignore[no-untyped-def]
+    def log_density(value, weights, means, factors, sample_weight):  # type: ignore[no-untyped-def]
         standard = (value - scaling.location) / scaling.scale
-        design = _design(layout, standard, None if weight is None else case_weight, d)
+        design = _design(layout, standard, None if weight is None else sample_weight, d)
         return pointwise_log_likelihood(weights, means, factors, *design, scaling.log_jacobian)
 
-    def draw(weights, means, factors, case_weight, size):  # type: ignore[no-untyped-def]
+    def draw(weights, means, factors, sample_weight, size):  # type: ignore[no-untyped-def]
         lead = [] if rv_size_is_none(size) else [size[i] for i in range(size.type.shape[0])]
         n_rows = pt.prod(size) if lead else 1
         which = pm.Categorical.dist(weights, size=(n_rows,))
@@ -151,7 +151,7 @@ def _observe(target: Target, parameters: tuple[Any, ...]) -> None:
     pm.CustomDist(
         "x",
         *parameters,
-        case_weight,
+        sample_weight,
         dist=draw,
         logp=log_density,
         signature="(k),(k,d),(g,p,q),(n)->(d)",
@@ -161,15 +161,15 @@ def _observe(target: Target, parameters: tuple[Any, ...]) -> None:
     )
 
 
-def _design(layout: Layout, values: Any, case_weight: Any, n_features: int) -> tuple[Any, ...]:
+def _design(layout: Layout, values: Any, sample_weight: Any, n_features: int) -> tuple[Any, ...]:
     """`mixture.Design` of symbolic values (N, D): rows, pairs, case weights, scatter."""
     import pytensor.tensor as pt
 
     rows = pt.concatenate([pt.ones((1, values.shape[0])), values.T, (values**2).sum(1)[None]], axis=0)
     scatter = pt.zeros((n_features, n_features))
     if layout.common:
-        scatter = pt.dot(values.T if case_weight is None else values.T * case_weight, values)
-    weight = pt.zeros(0) if case_weight is None else case_weight
+        scatter = pt.dot(values.T if sample_weight is None else values.T * sample_weight, values)
+    weight = pt.zeros(0) if sample_weight is None else sample_weight
     return rows[: layout.n_rows(n_features)], layout.pairs, weight, scatter
 
 

@@ -44,7 +44,7 @@ _VERSION = int(sha256(b"".join(Path(source).read_bytes() for source in _SOURCES)
 
 def _as_inputs(inputs: Sequence[Any]) -> list[Variable]:
     """Seven tensors of the types that the compiled code reads."""
-    names = ("weights", "means", "factors", "rows", "pairs", "row_weight", "scatter")
+    names = ("weights", "means", "factors", "rows", "pairs", "sample_weight", "scatter")
     tensors = []
     for name, value, dtype, ndim in zip(names, inputs, _DTYPES, _NDIMS, strict=True):
         tensor = pt.as_tensor(value)
@@ -68,7 +68,7 @@ class MarginalLogLikelihood(Op):
     """Log likelihood of a mixture and its gradient.
 
     Inputs
-        weights (K,), means (K, D), covariance factors (G, D, D), rows (A, N), pairs (P, 2), row_weight (N or 0,),
+        weights (K,), means (K, D), covariance factors (G, D, D), rows (A, N), pairs (P, 2), sample_weight (N or 0,),
         scatter (D, D), as in `gradient.likelihood_and_gradient`.
     Outputs
         log likelihood (), and its gradient with respect to log weights taken as free (K,), means (K, D) and the lower
@@ -141,9 +141,9 @@ class PointwiseLogLikelihood(Op):
 
 def _reweighted(seven: Sequence[Variable], factor: Variable) -> list[Variable]:
     """The same inputs with every row's case weight multiplied by ``factor`` (N,)."""
-    *parameters, rows, pairs, row_weight, scatter = seven
+    *parameters, rows, pairs, sample_weight, scatter = seven
     # Case weights may be left empty: then they are ones.
-    weight = factor * pt.concatenate([row_weight, pt.ones_like(factor)])[: rows.shape[1]]
+    weight = factor * pt.concatenate([sample_weight, pt.ones_like(factor)])[: rows.shape[1]]
     values = rows[1 : 1 + scatter.shape[0]]
     return [*parameters, rows, pairs, weight, pt.dot(values * weight, values.T)]
 
@@ -160,13 +160,13 @@ def sum_of_rows(fgraph: Any, node: Apply) -> list[Variable] | None:
     if summands.owner is None or not isinstance(summands.owner.op, PointwiseLogLikelihood):
         return None
     *seven, constant = summands.owner.inputs
-    _, _, _, rows, _, row_weight, _ = seven
-    total = pt.switch(pt.eq(row_weight.shape[0], 0), rows.shape[1].astype("float64"), row_weight.sum())
+    _, _, _, rows, _, sample_weight, _ = seven
+    total = pt.switch(pt.eq(sample_weight.shape[0], 0), rows.shape[1].astype("float64"), sample_weight.sum())
     return [marginal_log_likelihood(*seven)[0] + constant * total]
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _evaluate(weights, means, factors, rows, pairs, row_weight, scatter):  # type: ignore[no-untyped-def]
+def _evaluate(weights, means, factors, rows, pairs, sample_weight, scatter):  # type: ignore[no-untyped-def]
     counts, d_means, d_factors = np.empty(weights.shape), np.empty(means.shape), np.empty(factors.shape)
     # Contiguous arrays of one type: whatever the graph brings, numba compiles the E-step once.
     value = likelihood_and_gradient(
@@ -175,7 +175,7 @@ def _evaluate(weights, means, factors, rows, pairs, row_weight, scatter):  # typ
         np.ascontiguousarray(factors),
         np.ascontiguousarray(rows),
         np.ascontiguousarray(pairs),
-        np.ascontiguousarray(row_weight),
+        np.ascontiguousarray(sample_weight),
         np.ascontiguousarray(scatter),
         counts,
         d_means,
@@ -185,7 +185,7 @@ def _evaluate(weights, means, factors, rows, pairs, row_weight, scatter):  # typ
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _evaluate_rows(weights, means, factors, rows, pairs, row_weight, scatter, constant):  # type: ignore[no-untyped-def]
+def _evaluate_rows(weights, means, factors, rows, pairs, sample_weight, scatter, constant):  # type: ignore[no-untyped-def]
     n_components, n_features = means.shape
     n_rows = rows.shape[1]
     # Inverse factors (K, D, D) and log normalisers (K,), weights included.
@@ -208,7 +208,7 @@ def _evaluate_rows(weights, means, factors, rows, pairs, row_weight, scatter, co
         top, norm = np.empty((1, stop - first)), np.empty((1, stop - first))
         softmax_block(terms, terms.shape[0], 0, 1, stop - first, top, norm)
         for i in range(stop - first):
-            weight = row_weight[first + i] if row_weight.size > 0 else 1.0
+            weight = sample_weight[first + i] if sample_weight.size > 0 else 1.0
             result[first + i] = weight * (top[0, i] + np.log(norm[0, i]) + constant.item())
     return result
 
@@ -216,8 +216,8 @@ def _evaluate_rows(weights, means, factors, rows, pairs, row_weight, scatter, co
 @register_funcify_default_op_cache_key(MarginalLogLikelihood)
 def _numba_marginal(op: MarginalLogLikelihood, **kwargs: Any) -> tuple[Any, int]:
     @numba_njit
-    def marginal_log_likelihood(weights, means, factors, rows, pairs, row_weight, scatter):  # type: ignore[no-untyped-def]
-        value, counts, d_means, d_factors = _evaluate(weights, means, factors, rows, pairs, row_weight, scatter)
+    def marginal_log_likelihood(weights, means, factors, rows, pairs, sample_weight, scatter):  # type: ignore[no-untyped-def]
+        value, counts, d_means, d_factors = _evaluate(weights, means, factors, rows, pairs, sample_weight, scatter)
         return np.asarray(value), counts, d_means, d_factors
 
     return marginal_log_likelihood, _VERSION
@@ -226,7 +226,7 @@ def _numba_marginal(op: MarginalLogLikelihood, **kwargs: Any) -> tuple[Any, int]
 @register_funcify_default_op_cache_key(PointwiseLogLikelihood)
 def _numba_pointwise(op: PointwiseLogLikelihood, **kwargs: Any) -> tuple[Any, int]:
     @numba_njit
-    def pointwise_log_likelihood(weights, means, factors, rows, pairs, row_weight, scatter, constant):  # type: ignore[no-untyped-def]
-        return _evaluate_rows(weights, means, factors, rows, pairs, row_weight, scatter, constant)
+    def pointwise_log_likelihood(weights, means, factors, rows, pairs, sample_weight, scatter, constant):  # type: ignore[no-untyped-def]
+        return _evaluate_rows(weights, means, factors, rows, pairs, sample_weight, scatter, constant)
 
     return pointwise_log_likelihood, _VERSION

@@ -140,14 +140,14 @@ class Target:
         return self.design.source
 
     @property
-    def row_weight(self) -> Array:
+    def filled_weight(self) -> Array:
         """Case weights (N,), ones where none were given."""
         return np.ones(self.table.n_obs) if self.sample_weight is None else self.sample_weight
 
     @property
     def log_jacobian(self) -> float:
         """What is added to the log likelihood of standardised data for that of the data as given."""
-        return float(self.row_weight.sum()) * self.scaling.log_jacobian
+        return float(self.filled_weight.sum()) * self.scaling.log_jacobian
 
     @property
     def log_labelings(self) -> float:
@@ -180,7 +180,7 @@ class Target:
             numbers += term.numbers.tolist()
         design = self.design
         vectors = np.array(model, dtype=np.int64), np.array(numbers, dtype=np.float64)
-        return *vectors, design.rows, design.pairs, design.row_weight, design.scatter
+        return *vectors, design.rows, design.pairs, design.sample_weight, design.scatter
 
     # The density
 

@@ -113,9 +113,9 @@ class Posterior:
         return self.target.scaling
 
     @property
-    def row_weight(self) -> Array:
+    def sample_weight(self) -> Array:
         """Case weights (N,), ones where none were given."""
-        return self.target.row_weight
+        return self.target.filled_weight
 
     @property
     def n_components(self) -> int:

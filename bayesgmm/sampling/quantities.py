@@ -33,7 +33,7 @@ def label_free(
     draws: Mixture,
     values: Array,
     columns: Sequence[str],
-    row_weight: Array | None = None,
+    sample_weight: Array | None = None,
     obs_id: NDArray[Any] | None = None,
 ) -> dict[str, Array]:
     """Quantities (S,) of each draw that no exchange of components changes.
@@ -48,12 +48,12 @@ def label_free(
         One leading axis of S draws, in the units of ``values``.
     values : (N, D)
     columns : sequence of D names
-    row_weight : (N,), optional
+    sample_weight : (N,), optional
     obs_id : (N,), optional
         Names of the rows.
     """
     d = draws.n_features
-    result = _row_quantities(draws, values, row_weight, np.arange(len(values)) if obs_id is None else obs_id)
+    result = _row_quantities(draws, values, sample_weight, np.arange(len(values)) if obs_id is None else obs_id)
     weights, dense = draws.weights, draws.dense_covariances
     mean = np.einsum("sk,skd->sd", weights, draws.means)
     off = draws.means - mean[:, None, :]
@@ -86,12 +86,14 @@ def _component_quantities(weights: Array, log_det: Array) -> dict[str, Array]:
     return result
 
 
-def _row_quantities(draws: Mixture, values: Array, row_weight: Array | None, obs_id: NDArray[Any]) -> dict[str, Array]:
+def _row_quantities(
+    draws: Mixture, values: Array, sample_weight: Array | None, obs_id: NDArray[Any]
+) -> dict[str, Array]:
     """Log likelihood, log density at fixed rows and mean allocation entropy of each draw."""
     n_draws, n_rows = len(draws.weights), len(values)
     size = max(1, min(n_rows, _MAX_EVALUATIONS // n_draws))
     kept = np.linspace(0, n_rows - 1, size).astype(int)
-    counts = np.ones(size) if row_weight is None else row_weight[kept]
+    counts = np.ones(size) if sample_weight is None else sample_weight[kept]
     points = np.linspace(0, size - 1, min(_N_POINTS, size)).astype(int)
     log_likelihood, entropy = np.zeros(n_draws), np.zeros(n_draws)
     result: dict[str, Array] = {"log likelihood": log_likelihood}

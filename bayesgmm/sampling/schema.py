@@ -53,7 +53,7 @@ def to_datatree(
     em: Mixture,
     attrs: dict[str, Any],
     log_likelihood: bool | None = None,
-    row_weight: Array | None = None,
+    sample_weight: Array | None = None,
 ) -> xr.DataTree:
     """Assemble the tree.
 
@@ -68,7 +68,7 @@ def to_datatree(
         The EM optimum in data units that served as pivot; kept in `constant_data`.
     log_likelihood : bool, optional
         Keep the pointwise log likelihood; by default if draws x rows do not exceed `MAX_LOG_LIKELIHOOD`.
-    row_weight : (N,), optional
+    sample_weight : (N,), optional
         Case weights; kept as ``sample_weight`` in `constant_data`.
     """
     import xarray as xr
@@ -89,8 +89,8 @@ def to_datatree(
         location=("feature", scaling.location), scale=("feature", scaling.scale)
     )
     constant = constant.assign_coords(wide)
-    if row_weight is not None:
-        constant = constant.assign_coords(obs).assign(sample_weight=("obs_id", row_weight))
+    if sample_weight is not None:
+        constant = constant.assign_coords(obs).assign(sample_weight=("obs_id", sample_weight))
     groups: dict[str, xr.Dataset] = {
         "posterior": _parameters(draws, lead).assign_coords({**axes, **wide}),
         "sample_stats": by_draw({**stats, "relabelled": moved}),

@@ -43,7 +43,7 @@ def fingerprint_of(target: Target, em: EMFit, **settings: Any) -> str:
     asked = {
         "model": target.key,
         "data": [target.table.name, target.table.fingerprint, str(labels.dtype), [str(label) for label in labels]],
-        "row_weight": None if target.sample_weight is None else target.sample_weight.tolist(),
+        "sample_weight": None if target.sample_weight is None else target.sample_weight.tolist(),
         "priors": target.priors.describe(),
         "starts": [
             [part.tolist() for part in (m.weights, m.means, m.covariances)]

@@ -229,7 +229,7 @@ def _aligned_tree(prepared: Prepared, drawn: Draws, attrs: dict[str, Any], log_l
         em=prepared.em.reordered(order),
         attrs=attrs,
         log_likelihood=log_likelihood,
-        row_weight=target.sample_weight,
+        sample_weight=target.sample_weight,
     )
 
 

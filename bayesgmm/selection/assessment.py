@@ -32,7 +32,7 @@ __all__ = ["Assessment", "AssessmentStore", "assess", "is_assessment"]
 
 Array = NDArray[np.float64]
 _LIBRARIES = ("bayesgmm", "arviz-stats", "numpy", "scipy", "numba")
-_ARRAYS = ("elpd_rows", "row_weight")
+_ARRAYS = ("elpd_rows", "sample_weight")
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +43,7 @@ class Assessment:
     ----------
     n_components : int
     covariance_type : str
-    elpd_rows, row_weight : (N,)
+    elpd_rows, sample_weight : (N,)
     p_loo : float
     n_high_k, n_refitted : int
     evidence : LogEvidence or None
@@ -59,7 +59,7 @@ class Assessment:
     n_components: int
     covariance_type: str
     elpd_rows: Array
-    row_weight: Array
+    sample_weight: Array
     p_loo: float
     n_high_k: int
     n_refitted: int
@@ -90,7 +90,7 @@ def assess(post: xr.DataTree, *, evidence: bool = True, refit: bool = True, rand
         n_components=view.n_components,
         covariance_type=view.draws.structure.name,
         elpd_rows=elpd_rows,
-        row_weight=view.row_weight,
+        sample_weight=view.sample_weight,
         p_loo=p_loo,
         n_high_k=n_high_k,
         n_refitted=n_refitted,

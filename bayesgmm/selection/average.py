@@ -258,7 +258,7 @@ def average(
     obs_id = read[0].obs_id
     climbed = found[0].climbed
     climbs = _pooled(found, share)
-    labels, expected = reference_partition(climbs, read[0].row_weight[climbed], np.random.default_rng(random_seed))
+    labels, expected = reference_partition(climbs, read[0].sample_weight[climbed], np.random.default_rng(random_seed))
     ball = with_ball(
         labels, expected, np.ascontiguousarray(climbs.labels.T), int(climbs.n_modes.max()),
         LOSSES["VI"](climbed.size), ci_prob, obs_id[climbed],

@@ -194,14 +194,14 @@ def _table(
     """One row per model, best elpd first."""
     import pandas as pd
 
-    row_weight = next(iter(models.values())).row_weight
-    weights = stacking_weights(np.stack([m.elpd_rows for m in models.values()], axis=1), row_weight)
-    best = max(models.values(), key=lambda m: total(m.elpd_rows, row_weight)[0])
+    sample_weight = next(iter(models.values())).sample_weight
+    weights = stacking_weights(np.stack([m.elpd_rows for m in models.values()], axis=1), sample_weight)
+    best = max(models.values(), key=lambda m: total(m.elpd_rows, sample_weight)[0])
     rows = {}
     for (name, m), weight in zip(models.items(), weights.tolist(), strict=True):
         rows[name] = (
-            m.n_components, m.covariance_type, *criteria[name], *total(m.elpd_rows, row_weight),
-            *total(m.elpd_rows - best.elpd_rows, row_weight), m.p_loo, m.n_high_k, m.n_refitted, weight,
+            m.n_components, m.covariance_type, *criteria[name], *total(m.elpd_rows, sample_weight),
+            *total(m.elpd_rows - best.elpd_rows, sample_weight), m.p_loo, m.n_high_k, m.n_refitted, weight,
             *probable.loc[name], m.verdict,
         )  # fmt: skip
     table = pd.DataFrame.from_dict(rows, orient="index", columns=list(COLUMNS))
@@ -246,10 +246,10 @@ def _criteria(view: Posterior, grid: Grid | None) -> tuple[float, float, float, 
     """EM's log likelihood, AIC, BIC and ICL."""
     if grid is not None and (cell := grid.cell((view.n_components, view.draws.structure.name))) in grid.fits:
         fit = grid.fits[cell]
-        check_same_data(fit, view.values, view.row_weight, "grid")
+        check_same_data(fit, view.values, view.sample_weight, "grid")
         return fit.log_likelihood, fit.aic, fit.bic, fit.icl
     standard = view.em.standardised(view.scaling)
-    values, weight = view.scaling.standardise(view.values), view.row_weight
+    values, weight = view.scaling.standardise(view.values), view.sample_weight
     n_rows, n_parameters = float(weight.sum()), view.em.n_parameters
     log_likelihood = float(weight @ log_density(standard, values)) + n_rows * view.scaling.log_jacobian
     b = bic(log_likelihood, n_parameters, n_rows)

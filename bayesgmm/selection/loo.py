@@ -51,7 +51,7 @@ class Loo:
     refitted : (R,) int
         Rows that were refitted.
     reff : float
-    row_weight : (N,)
+    sample_weight : (N,)
     """
 
     elpd_rows: Array
@@ -59,15 +59,15 @@ class Loo:
     pareto_k: Array
     refitted: NDArray[np.intp]
     reff: float
-    row_weight: Array
+    sample_weight: Array
 
     @property
     def elpd(self) -> float:
-        return total(self.elpd_rows, self.row_weight)[0]
+        return total(self.elpd_rows, self.sample_weight)[0]
 
     @property
     def se(self) -> float:
-        return total(self.elpd_rows, self.row_weight)[1]
+        return total(self.elpd_rows, self.sample_weight)[1]
 
     @property
     def n_high_k(self) -> int:
@@ -75,11 +75,11 @@ class Loo:
         return int(np.sum(self.pareto_k > MAX_K))
 
 
-def total(values: Array, row_weight: Array) -> tuple[float, float]:
-    """Sum over rows (N,) that count ``row_weight`` (N,) times, and its standard error."""
-    n = float(row_weight.sum())
-    mean = float(row_weight @ values) / n
-    return n * mean, sqrt(n * float(row_weight @ (values - mean) ** 2) / max(n - 1, 1e-12))
+def total(values: Array, sample_weight: Array) -> tuple[float, float]:
+    """Sum over rows (N,) that count ``sample_weight`` (N,) times, and its standard error."""
+    n = float(sample_weight.sum())
+    mean = float(sample_weight @ values) / n
+    return n * mean, sqrt(n * float(sample_weight @ (values - mean) ** 2) / max(n - 1, 1e-12))
 
 
 def of_chains(view: Posterior, chains: list[int]) -> Posterior:
@@ -114,7 +114,7 @@ def leave_one_out(view: Posterior, target: Target | None, random_seed: int = 0) 
     n_rows = len(view.values)
     reff = relative_efficiency(view)
     elpd, lppd, shape = np.empty((3, n_rows))
-    weight = view.row_weight
+    weight = view.sample_weight
     left_out = np.minimum(weight, 1.0)
     for block in draw_responsibilities(view.draws, view.values, _BLOCK_BYTES):
         own = block.rows
@@ -143,7 +143,7 @@ def _refit(target: Target, view: Posterior, rows: NDArray[np.intp], random_seed:
         move_components(target, cloud, 1, rng)
         return acceptance
 
-    start = target.row_weight
+    start = target.filled_weight
     jacobian = view.scaling.log_jacobian
     densities = []
     for row in rows:

@@ -121,7 +121,7 @@ def smc_log_evidence(
     points : (repeats * particles, P)
         Posterior draws, spread over all labellings.
     """
-    full = target.row_weight
+    full = target.filled_weight
 
     def move(target: Target, points: Array, rng: np.random.Generator) -> float:
         return move_components(target, points, sweeps, rng)

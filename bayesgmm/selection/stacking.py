@@ -19,7 +19,7 @@ def log_mixture(elpd_rows: Array, weights: Array) -> Array:
         return logsumexp(elpd_rows + np.log(weights), axis=1)
 
 
-def stacking_weights(elpd_rows: Array, row_weight: Array | None = None) -> Array:
+def stacking_weights(elpd_rows: Array, sample_weight: Array | None = None) -> Array:
     """Weights (M,) that maximise the sum over rows of the log of the weighted mean density.
 
     Parameters
@@ -27,7 +27,7 @@ def stacking_weights(elpd_rows: Array, row_weight: Array | None = None) -> Array
     elpd_rows : (N, M)
         Log predictive density of each row under each model. The row's largest is subtracted before anything is
         exponentiated: densities below 1e-308 would otherwise all be zero and the weights equal.
-    row_weight : (N,), optional
+    sample_weight : (N,), optional
         Case weights of the rows.
 
     Notes
@@ -38,7 +38,7 @@ def stacking_weights(elpd_rows: Array, row_weight: Array | None = None) -> Array
     from scipy.optimize import minimize
 
     n_rows, n_models = elpd_rows.shape
-    share = np.full(n_rows, 1.0 / n_rows) if row_weight is None else row_weight / row_weight.sum()
+    share = np.full(n_rows, 1.0 / n_rows) if sample_weight is None else sample_weight / sample_weight.sum()
     density = np.exp(elpd_rows - elpd_rows.max(axis=1, keepdims=True))
     weights = np.full(n_models, 1.0 / n_models)
     if n_models == 1:

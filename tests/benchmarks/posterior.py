@@ -215,7 +215,7 @@ def gradient_worker(quick: bool) -> list[dict[str, Any]]:
 
         def e_step(theta: np.ndarray = theta, design: Any = design, n: int = n) -> None:
             for _ in range(20):
-                accumulate(theta, design.rows, design.pairs, design.row_weight, 0, n, BLOCK)
+                accumulate(theta, design.rows, design.pairs, design.sample_weight, 0, n, BLOCK)
 
         def gradient(density: Any = density, point: np.ndarray = point) -> None:
             for _ in range(20):

@@ -89,7 +89,7 @@ def test_block_size_changes_nothing(name: str) -> None:
     mixture = random_mixture(rng, name, 3, 3)
     design = Design.of(rng.normal(size=(1000, 3)), mixture.structure)
     theta = np.ascontiguousarray(mixture.natural[None])
-    args = (theta, design.rows, design.pairs, design.row_weight, 0, 1000)
+    args = (theta, design.rows, design.pairs, design.sample_weight, 0, 1000)
     reference, statistics = accumulate(*args, 1000)
     for block in (1, 7, 64, 999, 5000):
         value, moments = accumulate(*args, block)

@@ -40,7 +40,7 @@ IMPLEMENTATIONS = [
 
 def inputs() -> list:
     kinds = (pt.dvector, pt.dmatrix, pt.dtensor3, pt.dmatrix, pt.lmatrix, pt.dvector, pt.dmatrix)
-    names = ("weights", "means", "factors", "rows", "pairs", "row_weight", "scatter")
+    names = ("weights", "means", "factors", "rows", "pairs", "sample_weight", "scatter")
     return [kind(name) for kind, name in zip(kinds, names, strict=True)]
 
 
@@ -54,7 +54,7 @@ def arguments(structure: str, k: int, d: int, n: int = 60, weighted: bool = Fals
     design = Design.of(rng.normal(size=(n, d)), structure, weight)
     factors = structure.assemble(values, d)
     parameters = [rng.dirichlet(np.full(k, 5.0)), rng.normal(size=(k, d)), factors]
-    return [*parameters, design.rows, design.pairs, design.row_weight, design.scatter]
+    return [*parameters, design.rows, design.pairs, design.sample_weight, design.scatter]
 
 
 @cache
@@ -145,7 +145,7 @@ def test_case_weights_count_rows(mode, structure):
     weight = a[5].astype(int)
     values = np.repeat(a[3][1:4].T, weight, axis=0)
     repeated = Design.of(values, structure_named(structure))
-    b = [*a[:3], repeated.rows, repeated.pairs, repeated.row_weight, repeated.scatter]
+    b = [*a[:3], repeated.rows, repeated.pairs, repeated.sample_weight, repeated.scatter]
     value, *gradient, rows = compiled(mode)(*a)
     expected, *slopes, _ = compiled(mode)(*b)
     np.testing.assert_allclose(value, expected, rtol=1e-10)
@@ -185,7 +185,7 @@ def test_any_combination_of_rows_has_its_gradient(weighted):
     c = np.random.default_rng(0).uniform(size=60)
     weight = c * a[5] if weighted else c
     design = Design.of(a[3][1:3].T, structure_named("tied"), weight)
-    b = [*a[:5], design.row_weight, design.scatter]
+    b = [*a[:5], design.sample_weight, design.scatter]
     got, *gradient = f(*a, c)
     expected, *slopes, _ = compiled("PLAIN")(*b)
     assert got == pytest.approx(expected + 0.7 * weight.sum(), rel=1e-10)

@@ -165,7 +165,7 @@ def test_without_data_the_prior_comes_back() -> None:
     """Rows of weight zero: every exchange is accepted, the evidence is one, and beta = 1 is the prior like every other."""
     target = Target.of(np.random.default_rng(0).normal(size=(5, 2)), 2, "full")
     runs = tempering._Tempering(target, 2, np.random.SeedSequence(0))
-    runs.row_weight, runs.mass = np.zeros(5), 0.0
+    runs.sample_weight, runs.mass = np.zeros(5), 0.0
     with tempering.ThreadPoolExecutor(2) as pool:
         found = runs.advance(4096, pool, lambda: None)
     assert np.all(found.logs == 0)

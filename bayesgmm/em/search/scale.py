@@ -55,7 +55,7 @@ class Sources:
         """``count`` new starts."""
         if not count:
             return []
-        rows = Rows(design.values, design.row_weight if design.row_weight.size else None)
+        rows = Rows(design.values, design.sample_weight if design.sample_weight.size else None)
         return make_starts(design.structure, rows, self.n_components, count, rng, self.kind)
 
 

@@ -126,7 +126,7 @@ def _pair_panel(ax: Any, data: dict[str, Any], fx: int, fy: int, x: int, y: int)
 
 def _marginal_panel(ax: Any, data: dict[str, Any], view: Posterior, feature: int, label_y: bool) -> None:
     values = view.values[:, feature]
-    _histogram(ax, values, view.row_weight)
+    _histogram(ax, values, view.sample_weight)
     at = _span(values)
     densities = geometry.marginal_densities(data["posterior"], feature, at)
     for k in range(densities.shape[1]):
@@ -241,7 +241,7 @@ def plot_predictive(
         grid = canvas(axes, rows, columns, (7.4 if columns > 1 else 6.4, 2.9 if rows == 1 else 2.1 * rows + 0.4))
         for ax, j in zip(grid.ravel(), features, strict=False):
             frame, values = frames[j], view.values[:, j]
-            _histogram(ax, values, view.row_weight, label="data")
+            _histogram(ax, values, view.sample_weight, label="data")
             ax.fill_between(frame["x"], frame["lb"], frame["ub"], color=cluster_style(0)["color"], alpha=0.3,
                             linewidth=0, label="posterior, 89% band")  # fmt: skip
             ax.plot(frame["x"], frame["mean"], color=cluster_style(0)["color"], label="posterior predictive")

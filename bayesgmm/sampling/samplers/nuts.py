@@ -25,7 +25,7 @@ __all__ = ["WhitenedModel"]
 Array = np.ndarray
 _FIELDS = (
     "size", "n_features", "n_rows", "n_augmented", "n_pairs", "n_weights", "n_model", "n_numbers",
-    "model", "numbers", "rows", "pairs", "row_weight", "scatter", "centre", "spread",
+    "model", "numbers", "rows", "pairs", "sample_weight", "scatter", "centre", "spread",
 )  # fmt: skip
 _N_FIELDS = len(_FIELDS)
 _DOUBLES = types.CPointer(types.float64)
@@ -46,7 +46,7 @@ def _log_density(size, x_, gradient_, value_, record_):
     numbers = carray(doubles(record[9]), (record[7],))
     rows = carray(doubles(record[10]), (record[3], n_rows))
     pairs = carray(integers(record[11]), (record[4], 2))
-    row_weight = carray(doubles(record[12]), (record[5],))
+    sample_weight = carray(doubles(record[12]), (record[5],))
     scatter = carray(doubles(record[13]), (n_features, n_features))
     centre = carray(doubles(record[14]), (size,))
     spread = carray(doubles(record[15]), (size, size))
@@ -55,7 +55,7 @@ def _log_density(size, x_, gradient_, value_, record_):
         point[i] = centre[i]
     multiply_add(x, spread, True, point, 1, size, size, 1.0)
     slope = np.empty(size)
-    value = log_density_and_gradient(point, slope, model, numbers, rows, pairs, row_weight, scatter)
+    value = log_density_and_gradient(point, slope, model, numbers, rows, pairs, sample_weight, scatter)
     multiply_add(slope, spread, False, gradient, 1, size, size, 0.0)
     value_[0] = value
     if not math.isfinite(value):
@@ -106,9 +106,9 @@ class WhitenedModel(CompiledModel):
 
     def _record(self) -> tuple[Array, tuple[Array, ...]]:
         target = self.target
-        model, numbers, rows, pairs, row_weight, scatter = target.arguments
+        model, numbers, rows, pairs, sample_weight, scatter = target.arguments
         arrays = (
-            model, numbers, rows, pairs, row_weight,
+            model, numbers, rows, pairs, sample_weight,
             np.ascontiguousarray(scatter), np.ascontiguousarray(self.centre), np.ascontiguousarray(self.spread),
         )  # fmt: skip
         sizes = [
@@ -117,7 +117,7 @@ class WhitenedModel(CompiledModel):
             rows.shape[1],
             rows.shape[0],
             len(pairs),
-            row_weight.size,
+            sample_weight.size,
             model.size,
             numbers.size,
         ]

@@ -146,7 +146,7 @@ class _Tempering:
         self.target, self.layout = target, layout_of(target)
         self.features = np.ascontiguousarray(target.values.T)
         weight = target.sample_weight
-        self.row_weight = np.empty(0) if weight is None else np.ascontiguousarray(weight, dtype=float)
+        self.sample_weight = np.empty(0) if weight is None else np.ascontiguousarray(weight, dtype=float)
         self.mass = float(self.features.shape[1] if weight is None else weight.sum())
         self.rngs = [np.random.default_rng(s) for s in seed.spawn(n_runs)]
         t = _TEMPERATURES
@@ -193,7 +193,7 @@ class _Tempering:
         fresh = self._from_prior(size, rng)
         restarts = scan_rounds(
             int(rng.integers(2**32)), self.ladder.betas, self.ladder.steps, self.points[r], fresh, flags, first, thin,
-            self.layout, self.features, self.row_weight, self.mass, logs, draws, rejected, counts,
+            self.layout, self.features, self.sample_weight, self.mass, logs, draws, rejected, counts,
         )  # fmt: skip
         return draws, logs, rejected, counts, int(restarts)
 
@@ -208,7 +208,7 @@ class _Tempering:
         """Whether label-free quantities of draws (R, S, P) pass the verdict's own limits."""
         columns = self.target.table.columns
         mixture = self.target.mixtures(draws.reshape(-1, draws.shape[-1]))
-        found = label_free(mixture, self.features.T, columns, self.row_weight if self.row_weight.size else None)
+        found = label_free(mixture, self.features.T, columns, self.sample_weight if self.sample_weight.size else None)
         return is_settled(summarise({name: v.reshape(draws.shape[:2]) for name, v in found.items()}))
 
 

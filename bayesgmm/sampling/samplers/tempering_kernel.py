@@ -100,7 +100,7 @@ def _log_of_row(log_weights, log_density, side, i):
 
 
 @njit(nogil=True, cache=True, fastmath=_REASSOCIATE, error_model="numpy")
-def log_likelihood(log_weights, log_density, density, side, row_weight, total, scratch):
+def log_likelihood(log_weights, log_density, density, side, sample_weight, total, scratch):
     """sum_i v_i log sum_k w_k N_k(x_i); the density of component k is ``density[side[k], k]`` (N,)."""
     n_components = log_weights.size
     n_rows = total.size
@@ -119,12 +119,12 @@ def log_likelihood(log_weights, log_density, density, side, row_weight, total, s
         for i in range(n_rows):
             if total[i] < _TINY:
                 value = _log_of_row(log_weights, log_density, side, i)
-                rest += value * (row_weight[i] if row_weight.size > 0 else 1.0)
+                rest += value * (sample_weight[i] if sample_weight.size > 0 else 1.0)
                 total[i] = 1.0
-    if row_weight.size == 0:
+    if sample_weight.size == 0:
         return rest + _sum_of_logs(total, scratch)
     for i in range(n_rows):
-        rest += row_weight[i] * math.log(total[i])
+        rest += sample_weight[i] * math.log(total[i])
     return rest
 
 
@@ -151,7 +151,7 @@ def _fill_log_weights(u, n_components, log_weights):
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def place(u, layout, features, row_weight, state):
+def place(u, layout, features, sample_weight, state):
     """Fill a replica's caches from its coordinates ``u`` (P,), and return its log likelihood.
 
     ``state`` is (log_weights (K,), factors (2, K, D, D), log_density and density (2, K, N), side (K,), work (D, N),
@@ -169,13 +169,13 @@ def place(u, layout, features, row_weight, state):
         for a in range(n_features):
             for b in range(n_features):
                 factors[1, k, a, b] = factors[0, k, a, b]
-    value = log_likelihood(log_weights, log_density, density, side, row_weight, total, work[0])
+    value = log_likelihood(log_weights, log_density, density, side, sample_weight, total, work[0])
     # A covariance so extreme that its factor is not finite has no density that could be computed.
     return value if np.isfinite(value) else -np.inf
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _try_component(u, k, layout, features, row_weight, state, changed):
+def _try_component(u, k, layout, features, sample_weight, state, changed):
     """Log likelihood with component k (all of them if k < 0) at the proposed coordinates; its caches take the other side.
 
     ``changed`` says whether the covariance moved as well as the mean.
@@ -194,7 +194,7 @@ def _try_component(u, k, layout, features, row_weight, state, changed):
         mean = u[at_means + j * n_features : at_means + (j + 1) * n_features]
         _fill_component(mean, factors[other, j], features, log_density[other, j], density[other, j], work)
         side[j] = other
-    return log_likelihood(log_weights, log_density, density, side, row_weight, total, work[0])
+    return log_likelihood(log_weights, log_density, density, side, sample_weight, total, work[0])
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -205,7 +205,7 @@ def _turn_back(side, k):
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _move_mean(u, k, ll, beta, step, from_prior, layout, features, row_weight, state, old):
+def _move_mean(u, k, ll, beta, step, from_prior, layout, features, sample_weight, state, old):
     """The mean of component k: a step along its own axes, or a fresh draw from the prior. Returns (log likelihood, moved)."""
     log_weights, factors, _, _, side, _, _ = state
     location, precision = layout.location, layout.precision
@@ -225,7 +225,7 @@ def _move_mean(u, k, ll, beta, step, from_prior, layout, features, row_weight, s
         for a in range(n_features):
             was, now = old[a] - location[a], u[at + a] - location[a]
             change -= 0.5 * precision[a] * (now * now - was * was)
-    proposed = _try_component(u, k, layout, features, row_weight, state, _NO)
+    proposed = _try_component(u, k, layout, features, sample_weight, state, _NO)
     if math.log(np.random.random()) < beta * (proposed - ll) + change:
         return proposed, 1
     _turn_back(side, k)
@@ -235,7 +235,7 @@ def _move_mean(u, k, ll, beta, step, from_prior, layout, features, row_weight, s
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _move_covariance(u, k, ll, beta, step, layout, features, row_weight, state, old, trial, unused):
+def _move_covariance(u, k, ll, beta, step, layout, features, sample_weight, state, old, trial, unused):
     """The covariance coordinates that component k owns, or if k < 0 those that all share."""
     log_weights, factors, _, _, side, _, _ = state
     owner, stretch = layout.owner, layout.stretch
@@ -255,7 +255,7 @@ def _move_covariance(u, k, ll, beta, step, layout, features, row_weight, state, 
                 for a in range(n_features):
                     for b in range(a + 1):
                         factors[1 - side[j], j, a, b] = trial[j, a, b]
-        proposed = _try_component(u, k, layout, features, row_weight, state, _YES)
+        proposed = _try_component(u, k, layout, features, sample_weight, state, _YES)
         if math.log(np.random.random()) < beta * (proposed - ll) + change:
             return proposed, 1
         _turn_back(side, k)
@@ -276,7 +276,7 @@ def _move_hyperparameters(u, layout, unused):
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _move_weights(u, k, other, ll, beta, shift, concentration, features, row_weight, state, trial):
+def _move_weights(u, k, other, ll, beta, shift, concentration, features, sample_weight, state, trial):
     """Raise log w_k by ``shift``, and lower that of ``other`` by as much if there is one; then renormalise."""
     log_weights, _, log_density, density, side, work, total = state
     n_components = log_weights.size
@@ -293,7 +293,7 @@ def _move_weights(u, k, other, ll, beta, shift, concentration, features, row_wei
             u[j] -= shift / n_components
     # The caches of weights are refilled from the coordinates either way.
     change = concentration * (_fill_log_weights(u, n_components, log_weights) - before)
-    proposed = log_likelihood(log_weights, log_density, density, side, row_weight, total, work[0])
+    proposed = log_likelihood(log_weights, log_density, density, side, sample_weight, total, work[0])
     if math.log(np.random.random()) < beta * (proposed - ll) + change:
         return proposed, 1
     for j in range(n_components - 1):
@@ -303,7 +303,7 @@ def _move_weights(u, k, other, ll, beta, shift, concentration, features, row_wei
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def explore(u, ll, beta, steps, counts, layout, features, row_weight, mass, state, old, trial, unused):
+def explore(u, ll, beta, steps, counts, layout, features, sample_weight, mass, state, old, trial, unused):
     """One sweep of Metropolis moves that leave prior x likelihood^beta unchanged; returns the log likelihood.
 
     ``steps`` (6,) and ``counts`` (6, 2), tried and accepted, are the temperature's; ``mass`` is the sum of the row weights.
@@ -318,33 +318,37 @@ def explore(u, ll, beta, steps, counts, layout, features, row_weight, mass, stat
     for k in range(n_components):
         n_k = 1.0 + beta * mass * math.exp(log_weights[k])
         step = steps[_MEAN] * math.exp(0.7 * np.random.standard_normal()) / math.sqrt(n_k)
-        ll, moved = _move_mean(u, k, ll, beta, step, _NO, layout, features, row_weight, state, old)
+        ll, moved = _move_mean(u, k, ll, beta, step, _NO, layout, features, sample_weight, state, old)
         counts[_MEAN, 0] += 1
         counts[_MEAN, 1] += moved
         if own:
             step = steps[_COVARIANCE] * math.exp(0.7 * np.random.standard_normal()) / math.sqrt(2.0 * n_k)
-            ll, moved = _move_covariance(u, k, ll, beta, step, layout, features, row_weight, state, old, trial, unused)
+            ll, moved = _move_covariance(
+                u, k, ll, beta, step, layout, features, sample_weight, state, old, trial, unused
+            )
             counts[_COVARIANCE, 0] += 1
             counts[_COVARIANCE, 1] += moved
         if n_components > 1:
             shift = steps[_WEIGHT] * math.exp(0.7 * np.random.standard_normal()) * np.random.standard_normal()
-            ll, moved = _move_weights(u, k, _NONE, ll, beta, shift, concentration, features, row_weight, state, old)
+            ll, moved = _move_weights(u, k, _NONE, ll, beta, shift, concentration, features, sample_weight, state, old)
             counts[_WEIGHT, 0] += 1
             counts[_WEIGHT, 1] += moved
     if n_components > 1:
         k = np.random.randint(n_components)
         other = (k + 1 + np.random.randint(n_components - 1)) % n_components
         shift = steps[_PAIR] * math.exp(0.7 * np.random.standard_normal()) * np.random.standard_normal()
-        ll, moved = _move_weights(u, k, other, ll, beta, shift, concentration, features, row_weight, state, old)
+        ll, moved = _move_weights(u, k, other, ll, beta, shift, concentration, features, sample_weight, state, old)
         counts[_PAIR, 0] += 1
         counts[_PAIR, 1] += moved
     k = np.random.randint(n_components)
-    ll, moved = _move_mean(u, k, ll, beta, 0.0, _YES, layout, features, row_weight, state, old)
+    ll, moved = _move_mean(u, k, ll, beta, 0.0, _YES, layout, features, sample_weight, state, old)
     counts[_JUMP, 0] += 1
     counts[_JUMP, 1] += moved
     if shared:
         step = steps[_SHARED] * math.exp(0.7 * np.random.standard_normal()) / math.sqrt(2.0 * (1.0 + beta * mass))
-        ll, moved = _move_covariance(u, _NONE, ll, beta, step, layout, features, row_weight, state, old, trial, unused)
+        ll, moved = _move_covariance(
+            u, _NONE, ll, beta, step, layout, features, sample_weight, state, old, trial, unused
+        )
         counts[_SHARED, 0] += 1
         counts[_SHARED, 1] += moved
     _move_hyperparameters(u, layout, unused)
@@ -353,7 +357,7 @@ def explore(u, ll, beta, steps, counts, layout, features, row_weight, mass, stat
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def scan_rounds(
-    seed, betas, steps, points, fresh, since_prior, first, thin, layout, features, row_weight, mass, logs, draws,
+    seed, betas, steps, points, fresh, since_prior, first, thin, layout, features, sample_weight, mass, logs, draws,
     rejected, counts,
 ):  # fmt: skip
     """S scans of non-reversible parallel tempering, in place; returns the number of restarts.
@@ -401,7 +405,7 @@ def scan_rounds(
         where[t] = t
         flags[t] = since_prior[t]
         state = (log_weights[t], factors[t], log_density[t], density[t], side[t], work, total)
-        ll[t] = place(points[t], layout, features, row_weight, state)
+        ll[t] = place(points[t], layout, features, sample_weight, state)
     for s in range(fresh.shape[0]):
         for t in range(n_temperatures):
             r = where[t]
@@ -409,11 +413,11 @@ def scan_rounds(
             if t == 0:
                 for p in range(size):
                     points[r, p] = fresh[s, p]
-                ll[r] = place(points[r], layout, features, row_weight, state)
+                ll[r] = place(points[r], layout, features, sample_weight, state)
                 flags[r] = 1
             else:
                 ll[r] = explore(
-                    points[r], ll[r], betas[t], steps[t], counts[t], layout, features, row_weight, mass, state, old,
+                    points[r], ll[r], betas[t], steps[t], counts[t], layout, features, sample_weight, mass, state, old,
                     trial, unused,
                 )  # fmt: skip
             logs[s, t] = ll[r]
