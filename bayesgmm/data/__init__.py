@@ -1,7 +1,7 @@
 """Data in: read and check a table, standardise it, bundled sets. Light to import, and knows no other part."""
 
 from .account import Account
-from .arguments import check_arguments, check_counts, check_path, check_whole, checked, checked_with
+from .arguments import RULES, check_arguments, check_counts, check_path, check_whole, checked, checked_with
 from .checks import check_components, checked_weight
 from .chunks import read_chunks
 from .datasets import bundled_names, list_datasets, load_dataset
@@ -18,6 +18,7 @@ from .writing import digest_of, disk_trouble, inert, sync, write_bytes, write_te
 __all__ = [
     "CI_PROB",
     "MOST_COLUMNS",
+    "RULES",
     "Account",
     "InputError",
     "Scaling",

@@ -50,5 +50,6 @@ def check_components(n_components: Any, n_rows: int) -> None:
         raise InputError(f"n_components={n_components!r} is not a positive whole number; give 1, 2, 3, ...")
     if n_components > n_rows:
         raise InputError(
-            f"n_components={n_components} is more than the {n_rows} rows (of positive weight); use fewer components"
+            f"n_components={n_components} is more than the {n_rows} rows (of positive weight); use fewer components. "
+            f"Expected n_samples >= n_components but got n_components = {n_components}, n_samples = {n_rows}"
         )

@@ -8,20 +8,29 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, DensityMixin
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, DensityMixin, TransformerMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from ..data import InputError, Scaling, as_pandas, check_arguments, check_finite, checked_weight
+from ..data import (
+    RULES,
+    InputError,
+    Scaling,
+    as_pandas,
+    check_arguments,
+    check_components,
+    check_finite,
+    check_whole,
+    checked_weight,
+)
 from ..mixture import Mixture, log_density, responsibilities, single_threaded_blas, structure_named
 from . import criteria
 from .algorithm.iterate import MAX_ITER, TOL
 from .fit import fit_prepared
-from .given import check_precisions, given_array
+from .given import check_distinct, given_starts
 from .prepare import Prepared, prepare_values
 from .result import EMFit
-from .search.starts import KINDS, Rows, make_starts
 from .standard_errors import StandardErrors, standard_errors
 
 __all__ = ["GaussianMixture"]
@@ -35,10 +44,15 @@ _NO_CONVERGENCE = (
 Array = NDArray[np.float64]
 
 # Parameters whose names mean what they mean everywhere; the others are checked where they are used.
-_CHECKED = ("n_components", "covariance_type", "tol", "reg_covar", "warm_start")
+_CHECKED = ("n_components", "covariance_type", "tol", "reg_covar", "warm_start", "max_iter", "n_init")
+_OWN_RULES = {
+    **RULES,
+    "max_iter": lambda name, value: check_whole(name, value, 0),
+    "n_init": lambda name, value: value if isinstance(value, str) and value == "auto" else check_whole(name, value),
+}
 
 
-class GaussianMixture(DensityMixin, BaseEstimator):
+class GaussianMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin, BaseEstimator):
     """Gaussian mixture fitted by maximum likelihood; a drop-in for `sklearn.mixture.GaussianMixture`.
 
     Parameters
@@ -52,7 +66,8 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         Added to all variances, relative to the variances of the data: a change of units changes nothing. Nothing needs
         to be added for stability.
     max_iter : int
-        E-steps for each start.
+        Iterations for each start, an E-step and an M-step each; 0 gives the start itself. The E-step that tells what the last
+        one reached is not counted.
     n_init : int or "auto"
         Number of starts. "auto" makes many, and goes on from the best by split-and-merge moves.
     init_params : str
@@ -61,7 +76,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         Where to start from, in the units of the data. Components then keep this order, and one start is made.
     random_state : int, RandomState or None
     warm_start : bool
-        Start from the last solution.
+        Start from the last solution, where it has as many components, columns and the same covariance type.
     verbose : int
         Above 0, print the account of the fit.
     verbose_interval : int
@@ -135,24 +150,28 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         InputError
             A ValueError that names the column, row or argument, and the remedy.
         """
-        check_arguments({name: value for name, value in self.get_params(deep=False).items() if name in _CHECKED})
+        given = {name: value for name, value in self.get_params(deep=False).items() if name in _CHECKED}
+        check_arguments(given, _OWN_RULES)
         values = self._values(X, reset=True)
         names = getattr(self, "feature_names_in_", [f"x{j}" for j in range(values.shape[1])])
         weight = checked_weight(sample_weight, len(values))
         prepared = prepare_values(values, tuple(map(str, names)), structure_named(self.covariance_type), weight)
+        check_components(self.n_components, prepared.design.n_rows)
+        if not self.reg_covar:
+            check_distinct(prepared, self.n_components)
         with single_threaded_blas():
             result = fit_prepared(
                 prepared,
                 self.n_components,
                 tol=self.tol,
-                max_iter=self.max_iter,
+                max_iter=self.max_iter + 1,
                 ridge=self.reg_covar,
                 **self._search(prepared),
             )
         self._take(result)
         if self.verbose:
             print(self.summary())
-        if result.outcome == "not converged":
+        if not self.converged_ and self.max_iter:
             warnings.warn(_NO_CONVERGENCE.format(result.evidence, result.remedy), ConvergenceWarning, stacklevel=2)
         return self
 
@@ -165,47 +184,24 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         generator = check_random_state(self.random_state)
         seed = int(generator.randint(np.iinfo(np.int32).max))
         automatic = isinstance(self.n_init, str) and self.n_init == "auto"
-        if self.warm_start and hasattr(self, "result_") and self.result_.n_components == self.n_components:
-            start = self._mixture()
-            return {"n_starts": 0, "extra_starts": (start,), "moves": False, "reorder": False, "random_state": seed}
         given = (self.weights_init, self.means_init, self.precisions_init)
+        if self._continues(prepared):
+            own = {"n_starts": 0, "extra_starts": (self._mixture(),), "moves": False, "reorder": False}
+            return own | {"random_state": seed, "resumed": True}
         if all(value is None for value in given):
-            return {"n_starts": self.n_init, "init": self.init_params, "moves": automatic, "random_state": seed}
-        starts = self._given_starts(prepared, 1 if automatic else self.n_init, seed)
+            moves = automatic and self.max_iter > 0
+            return {"n_starts": self.n_init, "init": self.init_params, "moves": moves, "random_state": seed}
+        count = 1 if automatic else int(self.n_init)
+        starts = given_starts(prepared, self.n_components, count, self.init_params, seed, given)
         return {"n_starts": 0, "extra_starts": starts, "moves": False, "reorder": False, "random_state": seed}
 
-    def _given_starts(self, prepared: Prepared, count: Any, seed: int) -> tuple[Mixture, ...]:
-        """Starts of the kind asked for, with what the user gave put in their place."""
-        structure, design = prepared.structure, prepared.design
-        kind = "kmeans" if self.init_params == "auto" else self.init_params
-        if kind not in KINDS:
-            raise InputError(f"init_params={kind!r} is unknown; choose auto or one of {', '.join(KINDS)}")
-        k, d = self.n_components, design.n_features
-        rows = Rows(design.values, design.sample_weight if design.sample_weight.size else None)
-        weights = given_array("weights_init", self.weights_init, (k,), "weights")
-        if weights is not None and (weights.min() < 0 or not np.isclose(weights.sum(), 1)):
-            raise InputError(
-                "weights_init must be positive and sum to one; divide them by their sum. The parameter 'weights' should be "
-                f"normalized, but got sum(weights) = {weights.sum():.5f}"
-            )
-        means = given_array("means_init", self.means_init, (k, d), "means")
-        precisions = given_array(
-            "precisions_init", self.precisions_init, structure.shape(k, d), f"{self.covariance_type} precision"
-        )
-        if precisions is not None:
-            check_precisions(precisions, structure, (k, d))
-        starts = []
-        for made in make_starts(structure, rows, k, count, np.random.default_rng(seed), kind):
-            own = made.in_data_units(prepared.scaling)
-            starts.append(
-                Mixture(
-                    structure,
-                    own.weights if weights is None else weights,
-                    own.means if means is None else means,
-                    own.covariances if precisions is None else structure.inverted(precisions),
-                )
-            )
-        return tuple(starts)
+    def _continues(self, prepared: Prepared) -> bool:
+        """Whether a warm start goes on from the last solution: one of the same shape."""
+        if not (self.warm_start and hasattr(self, "result_")):
+            return False
+        last, own = self.result_.mixture, prepared.design
+        shapes = {(last.n_components, last.n_features), (self.n_components, own.n_features)}
+        return len(shapes) == len({last.structure.name, own.structure.name}) == 1
 
     def _take(self, result: EMFit) -> None:
         """Set the fitted attributes."""
@@ -217,7 +213,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         self.precisions_ = mixture.structure.inverted(self.covariances_)
         self.precisions_cholesky_ = mixture.structure.precision_cholesky(self.covariances_)
         self.converged_ = result.outcome not in ("not converged", "degenerate")
-        self.n_iter_ = result.n_iter
+        self.n_iter_ = max(result.n_iter - 1, 0)
         self.lower_bound_ = result.log_likelihood / result.n_rows
         self.lower_bounds_ = list(result.trace / result.n_rows)
 
@@ -257,6 +253,14 @@ class GaussianMixture(DensityMixin, BaseEstimator):
     def predict_proba(self, X: Any) -> Array:
         """Responsibilities (N, K)."""
         return responsibilities(*self._standardised(X))[0]
+
+    def transform(self, X: Any) -> Array:
+        """As `predict_proba`: a step of a pipeline; with ``set_output`` its columns have names."""
+        return self.predict_proba(X)
+
+    @property
+    def _n_features_out(self) -> int:
+        return len(self.weights_)
 
     def predict(self, X: Any) -> NDArray[np.intp]:
         """Most probable component of each row (N,)."""

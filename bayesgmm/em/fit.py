@@ -107,17 +107,18 @@ def fit_prepared(
     moves: bool = True,
     reorder: bool = True,
     standardised_starts: Sequence[Mixture] = (),
+    resumed: bool = False,
 ) -> EMFit:
     """As `fit_mixture`, on data already prepared; the caller limits the BLAS threads.
 
     With ``reorder=False`` the components keep the order in which they were started. ``standardised_starts`` are more starts, on
-    the scale of the prepared rows.
+    the scale of the prepared rows. ``resumed`` says that starts are where an earlier run stopped.
     """
     check_components(n_components, prepared.design.n_rows)
     starts = [*(standardised_start(mixture, prepared) for mixture in extra_starts), *standardised_starts]
     _check_options(n_starts, tol, max_iter, ridge, init, starts)
     collinear = collinear_columns(prepared) if ridge < COLLINEAR else ()
-    plan = Plan(tol, max_iter, ridge, singular=bool(collinear))
+    plan = Plan(tol, max_iter, ridge, singular=bool(collinear), resumed=resumed)
     if not moves or collinear:
         plan = plan.without_moves
     sources = Sources(

@@ -1,12 +1,20 @@
 """The estimator is scikit-learn's in everything that scikit-learn checks, and where the two can be compared."""
 
+import copy
+import pickle
+
+import joblib
 import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
+from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning, SkipTestWarning
 from sklearn.mixture import GaussianMixture as Theirs
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import check_estimator
 
 from bayesgmm import load_dataset
@@ -18,6 +26,7 @@ structures = pytest.mark.parametrize("name", COVARIANCE_TYPES)
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
+@pytest.mark.filterwarnings("ignore:.*collinear:sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize("name", COVARIANCE_TYPES)
 def test_check_estimator(name: str) -> None:
     assert issubclass(SkipTestWarning, UserWarning)
@@ -125,6 +134,86 @@ def test_warm_start_and_iteration_limit() -> None:
     gm.set_params(max_iter=2000).fit(x)
     assert gm.converged_
     assert gm.lower_bound_ > first
+
+
+def test_a_warm_start_needs_a_solution_of_its_own_shape() -> None:
+    x = load_dataset("iris").iloc[:, :4].to_numpy(float)
+    gm = GaussianMixture(2, random_state=0, warm_start=True).fit(x)
+    for other in ({"n_components": 3}, {"covariance_type": "diag"}):
+        fresh = GaussianMixture(**{"n_components": 2, **other}, random_state=0).fit(x)
+        assert gm.set_params(**{"n_components": 2, **other}).fit(x).lower_bound_ == fresh.lower_bound_
+    assert gm.fit(x[:, :2]).means_.shape == (2, 2)
+
+
+@structures
+def test_iterations_are_scikit_learns(name: str) -> None:
+    """One iteration from given parameters is one E-step and one M-step, by scikit-learn as the other route; none is none.
+
+    The bound of the result is that of the parameters returned, where scikit-learn's is of those before the last M-step.
+    """
+    x = load_dataset("faithful").to_numpy(float)
+    given = {"weights_init": [0.5, 0.5], "means_init": [[2.0, 60.0], [4.0, 75.0]], "max_iter": 1}
+    ones = Theirs(2, covariance_type=name).fit(x).precisions_ * 0.5
+    ours = GaussianMixture(2, covariance_type=name, precisions_init=ones, **given)
+    theirs = Theirs(2, covariance_type=name, precisions_init=ones, reg_covar=0, **given)
+    for one in (ours, theirs):
+        with pytest.warns(ConvergenceWarning):
+            one.fit(x)
+    for attribute in ("weights_", "means_", "covariances_"):
+        np.testing.assert_allclose(getattr(ours, attribute), getattr(theirs, attribute), rtol=1e-8)
+    assert ours.n_iter_ == theirs.n_iter_ == 1
+    assert ours.lower_bound_ == pytest.approx(theirs.score(x))
+    assert ours.lower_bound_ > theirs.lower_bound_
+    none = GaussianMixture(2, covariance_type=name, precisions_init=ones, **{**given, "max_iter": 0}).fit(x)
+    np.testing.assert_allclose(none.precisions_, ones, rtol=1e-9)
+    assert none.n_iter_ == 0
+
+
+def test_a_ridge_is_in_what_is_returned() -> None:
+    """The M-step of one component is the sample covariance, and the ridge is added relative to the variances."""
+    x = load_dataset("faithful").to_numpy(float)
+    gm = GaussianMixture(reg_covar=0.1).fit(x)
+    np.testing.assert_allclose(gm.covariances_[0], np.cov(x.T, bias=True) + 0.1 * np.diag(x.var(0)), rtol=1e-9)
+
+
+def test_too_few_distinct_rows_collapse() -> None:
+    x = np.repeat([[0.0, 1.0], [2.0, 5.0], [3.0, 1.0]], 40, axis=0)
+    with pytest.raises(InputError, match="4 components of 3 distinct rows collapse"):
+        GaussianMixture(4).fit(x)
+    GaussianMixture(4, reg_covar=1e-4, random_state=0).fit(x)
+
+
+def test_what_did_not_converge_or_collapsed_says_so() -> None:
+    x = np.random.default_rng(0).normal(size=(50, 2)) @ [[1.0, 2.0], [0.5, 1.0]]
+    with pytest.warns(ConvergenceWarning, match="degenerate data"):
+        gm = GaussianMixture(2, random_state=0).fit(x)
+    assert not gm.converged_
+    assert gm.result_.collinear == ("x0", "x1")
+
+
+def test_estimators_travel(tmp_path) -> None:
+    """Cloned without what was fitted; pickled by pickle and joblib with it; fitted in other processes."""
+    x = load_dataset("iris").iloc[:, :4]
+    gm = GaussianMixture(2, covariance_type="diag", random_state=0).fit(x)
+    assert clone(gm).get_params() == gm.get_params()
+    assert not hasattr(clone(gm), "result_")
+    joblib.dump(gm, tmp_path / "gm.joblib")
+    for again in (pickle.loads(pickle.dumps(gm)), joblib.load(tmp_path / "gm.joblib"), copy.deepcopy(gm)):
+        np.testing.assert_array_equal(again.predict_proba(x), gm.predict_proba(x))
+        assert again.summary() == gm.summary()
+        assert again.set_params(warm_start=True).fit(x).n_iter_ <= 3
+    fitted = joblib.Parallel(n_jobs=2)(joblib.delayed(clone(gm).fit)(x) for _ in range(2))
+    assert [one.lower_bound_ for one in fitted] == [gm.lower_bound_] * 2
+
+
+def test_a_step_of_a_pipeline() -> None:
+    x = load_dataset("iris").iloc[:, :4]
+    steps = make_pipeline(StandardScaler(), GaussianMixture(2, random_state=0)).set_output(transform="pandas")
+    found = steps.fit_transform(x)
+    assert list(found.columns) == ["gaussianmixture0", "gaussianmixture1"]
+    np.testing.assert_array_equal(found, steps.predict_proba(x))
+    search = GridSearchCV(steps, {"gaussianmixture__n_components": [1, 2]}, cv=2).fit(x.sample(frac=1, random_state=0))
+    assert search.best_params_["gaussianmixture__n_components"] == 2
 
 
 def test_sample_weight() -> None:

@@ -174,6 +174,7 @@ KINDS_OF_DATA = {
 
 
 @structures
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize("kind", KINDS_OF_DATA)
 def test_log_likelihood_is_the_sum_of_scores(kind: str, name: str) -> None:
     """Of what is returned, on the data as given; also where a component is at the floor."""

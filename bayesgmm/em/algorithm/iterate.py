@@ -46,6 +46,7 @@ def run_em(
     ridge: float = 0.0,
     accelerate: bool = True,
     singular: bool = False,
+    resumed: bool = False,
 ) -> Run:
     """Run EM from S starts until each has converged, degenerated or used up its iterations.
 
@@ -65,12 +66,16 @@ def run_em(
         Extrapolate. Without it, plain EM with the same stopping rule.
     singular : bool
         The data themselves have no width in some direction: components at the floor are then no reason to stop.
+    resumed : bool
+        The starts are where an earlier run stopped, so that one more cycle in which the stopping rule is met is enough.
 
     Returns
     -------
     Run
     """
-    return _Batch(design, start, tol, max_iter, ridge, accelerate, singular).run()
+    batch = _Batch(design, start, tol, max_iter, ridge, accelerate, singular)
+    batch.calm += resumed
+    return batch.run()
 
 
 class _Batch:
@@ -154,13 +159,15 @@ class _Batch:
     def _second_half(self, x0: Mixture, x1: Mixture, small1: Array, l0: Array) -> None:
         e1, x2, small2, bad = self._evaluate(x1, small1)
         l1 = e1.log_likelihood
-        # With a ridge, EM steps may lose a little close to the optimum: then x0 was the better point.
-        self._keep(l1 >= l0, x1, l1, small1, e1.counts)
+        # With a ridge, EM steps may lose a little close to the optimum: then x0 was the better point. But not a start, which
+        # need not be the image of anything under the ridge.
+        first = (self.n_iter[self.active] == 2) & (self.ridge > 0)
+        self._keep((l1 >= l0) | first, x1, l1, small1, e1.counts)
         self.degenerate[self.active[bad]] = True
         point, small, usable, growing = extrapolated(
             x0, x1, merge(bad, x1, x2) if bad.any() else x2, self.steps, self.accelerate
         )
-        done = bad | self._is_done(l0, l1, growing)
+        done = bad | (self._is_done(l0, l1, growing) & ~(first & (l1 < l0)))
         self.converged[self.active[done & ~bad]] = True
         if done.any():
             x2, small2, point, small, usable, l1 = self._drop(done, x2, small2, point, small, usable, l1)

@@ -23,7 +23,7 @@ class Plan:
 
     Attributes
     ----------
-    tol, max_iter, ridge, singular :
+    tol, max_iter, ridge, singular, resumed :
         As in `run_em`; ``max_iter`` over all stages.
     short : int
         E-steps after which starts are compared.
@@ -49,10 +49,19 @@ class Plan:
     rounds: int = 3
     settled: float = 1.0
     represents: float = 1.0
+    resumed: bool = False
 
     def run(self, design: Design, start: Mixture, max_iter: int) -> Run:
         """EM under this plan, for at most ``max_iter`` E-steps."""
-        return run_em(design, start, self.tol, min(max_iter, self.max_iter), self.ridge, singular=self.singular)
+        return run_em(
+            design,
+            start,
+            self.tol,
+            min(max_iter, self.max_iter),
+            self.ridge,
+            singular=self.singular,
+            resumed=self.resumed,
+        )
 
     @property
     def without_moves(self) -> Plan:

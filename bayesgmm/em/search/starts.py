@@ -7,6 +7,7 @@ from, so that the covariances of small groups are drawn towards the covariance o
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,8 @@ __all__ = ["KINDS", "Rows", "from_moments", "from_partition", "make_starts"]
 Array = NDArray[np.float64]
 _HIERARCHY_ROWS = 1000
 _LLOYD_ROUNDS = 15
+# Rows for each of D + 1 that make a group's own covariance safe to iterate from.
+_ENOUGH = 10
 
 
 class Rows:
@@ -31,6 +34,8 @@ class Rows:
     covariance : (D, D)
     whitened : (N, D)
         Rows in which all directions have variance one: mclust's "SVD" transformation.
+    steady_below : float
+        Groups of fewer rows than this have their covariance drawn towards that of all rows.
     """
 
     def __init__(self, values: Array, weight: Array | None = None) -> None:
@@ -42,6 +47,7 @@ class Rows:
         eigenvalues, vectors = np.linalg.eigh(self.covariance)
         eigenvalues = np.maximum(eigenvalues, 1e-9 * max(eigenvalues[-1], 1e-300))
         self.whitened = centred @ (vectors / np.sqrt(eigenvalues))
+        self.steady_below = np.inf
 
     def __len__(self) -> int:
         return len(self.values)
@@ -63,10 +69,12 @@ def from_responsibilities(structure: Structure, rows: Rows, responsibilities: Ar
     dense = np.empty((len(counts), n_features, n_features))
     # The covariance of all rows, shrunk to one component's share of the volume, counts as D + 1 rows.
     prior = rows.covariance * len(counts) ** (-2.0 / n_features)
-    strength = (n_features + 1) * rows.weight.sum() / len(rows) if len(counts) > 1 else 0.0
+    per_row = rows.weight.sum() / len(rows)
+    steadied = (counts < rows.steady_below * per_row) & (len(counts) > 1)
+    strength = np.where(steadied, (n_features + 1) * per_row, 0.0)
     for k in range(len(counts)):
         centred = rows.values - means[k]
-        dense[k] = ((centred * r[:, k, None]).T @ centred + strength * prior) / (counts[k] + strength)
+        dense[k] = ((centred * r[:, k, None]).T @ centred + strength[k] * prior) / (counts[k] + strength[k])
     return from_moments(structure, counts / counts.sum(), means, dense)
 
 
@@ -189,7 +197,8 @@ def make_starts(
     n_components, n_starts : int
     rng : numpy.random.Generator
     kind : str
-        A name in `KINDS`, or "auto" for a mixture of them, the hierarchical ones first.
+        A name in `KINDS`, or "auto" for a mixture of them, the hierarchical ones first. Groups of a kind asked for by name are
+        taken as they are where they have rows enough.
 
     Returns
     -------
@@ -198,6 +207,9 @@ def make_starts(
     if n_components == 1:
         return [_random_partition(structure, rows, 1, rng)]
     kinds = [kind] * n_starts
-    if kind == "auto":
+    if kind != "auto":
+        rows = copy(rows)
+        rows.steady_below = _ENOUGH * (rows.values.shape[1] + 1)
+    else:
         kinds = [*_ONCE, *(_REPEATED[i % len(_REPEATED)] for i in range(n_starts))][:n_starts]
     return [KINDS[name](structure, rows, n_components, rng) for name in kinds]
