@@ -10,7 +10,7 @@ from ..data import checked
 from ..em import EMFit
 from ..mixture import Structure
 from ..posterior import Priors, Target
-from .settings import Method, Sampler, Settings
+from .settings import Method, Settings
 from .sweep import sample_many
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def sample_posterior(
     random_seed: int | None = Settings.random_seed,
     target_accept: float = Settings.target_accept,
     progressbar: bool = Settings.progressbar,
-    sampler: Sampler = Settings.sampler,
+    sampler: str = Settings.sampler,
     method: Method = Settings.method,
     em: EMFit | None = None,
     sample_weight: ArrayLike | None = None,

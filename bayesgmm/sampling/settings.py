@@ -9,11 +9,11 @@ from typing import Literal, get_args
 import numpy as np
 
 from ..data import InputError
+from .samplers import SAMPLERS
 
-__all__ = ["Method", "Sampler", "Settings"]
+__all__ = ["Method", "Settings"]
 
 Method = Literal["nuts", "laplace", "auto"]
-Sampler = Literal["nutpie", "pymc", "numpyro", "tempering"]
 _LEAST = {"draws": 4, "tune": 20, "chains": 1, "cores": 1, "thin": 1}
 
 
@@ -42,7 +42,7 @@ class Settings:
     random_seed: int | None = None
     target_accept: float = 0.8
     progressbar: bool = True
-    sampler: Sampler = "nutpie"
+    sampler: str = "nutpie"
     method: Method = "nuts"
     log_likelihood: bool | None = None
     predictive: bool = False
@@ -56,7 +56,7 @@ class Settings:
                 raise InputError(f"{name}={value!r}: give a whole number, at least {least}")
         if not 0.4 <= self.target_accept < 1:
             raise InputError(f"target_accept={self.target_accept!r}: give a number from 0.4 to below 1")
-        for name, known in (("sampler", get_args(Sampler)), ("method", get_args(Method))):
+        for name, known in (("sampler", tuple(SAMPLERS)), ("method", get_args(Method))):
             if getattr(self, name) not in known:
                 choices = f"{', '.join(map(repr, known[:-1]))} or {known[-1]!r}"
                 raise InputError(f"{name}={getattr(self, name)!r} is unknown: choose {choices}")

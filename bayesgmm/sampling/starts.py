@@ -11,10 +11,8 @@ from numpy.typing import NDArray
 from ..em import EMFit, fit_mixture
 from ..mixture import Mixture, log_density, single_threaded_blas
 from ..posterior import Mode, Target, find_mode, starting_mixtures
-from .samplers.chains import Chain
-from .settings import Settings
 
-__all__ = ["Prepared", "prepare"]
+__all__ = ["Prepared", "Start", "prepare"]
 
 Array = NDArray[np.float64]
 # A mode takes chains if its Laplace mass is at least this share of the best one's.
@@ -29,6 +27,30 @@ _FURTHER_SEARCHES, _MOST_TO_SEARCH = 3, 50_000
 
 
 @dataclass(frozen=True)
+class Start:
+    """Where one chain starts.
+
+    Attributes
+    ----------
+    mode : Mode
+        Centre and spread of the chain's coordinates.
+    offset : (P,)
+        In posterior standard deviations from the mode.
+    seed : int
+        Of the chain.
+    """
+
+    mode: Mode
+    offset: Array
+    seed: int
+
+    @property
+    def point(self) -> Array:
+        """The start (P,) itself."""
+        return self.mode.point + self.mode.spread @ self.offset
+
+
+@dataclass(frozen=True)
 class Prepared:
     """One model to sample, with its modes found.
 
@@ -39,6 +61,8 @@ class Prepared:
         EM's optimum, in data units: what the labels mean.
     modes : tuple of Mode
         Those that compete, best Laplace mass first.
+    rng : Generator
+        Of all that is random from here on.
     found_by : tuple of int
         How many of the searches found each of them.
     n_searches : int
@@ -48,18 +72,17 @@ class Prepared:
     target: Target
     em: Mixture
     modes: tuple[Mode, ...]
+    rng: np.random.Generator
     found_by: tuple[int, ...] = ()
     n_searches: int = 1
 
-    def chains(self, settings: Settings, rng: np.random.Generator) -> list[Chain]:
-        """One task per chain, dealt to the competing modes in turn."""
-        s, dealt = settings, []
-        for c in range(s.chains):
-            mode = self.modes[c % len(self.modes)]
-            start = rng.standard_normal(self.target.size)
-            seed = int(rng.integers(2**63))
-            dealt.append(Chain(self.target, mode, start, s.draws, s.tune, seed, s.target_accept, self.target.key))
-        return dealt
+    def dealt(self, n_chains: int) -> list[Start]:
+        """A start for each chain, dealt to the competing modes in turn."""
+        starts = []
+        for c in range(n_chains):
+            offset = self.rng.standard_normal(self.target.size)
+            starts.append(Start(self.modes[c % len(self.modes)], offset, int(self.rng.integers(2**63))))
+        return starts
 
 
 def prepare(target: Target, em: EMFit | None, rng: np.random.Generator) -> Prepared:
@@ -85,7 +108,7 @@ def prepare(target: Target, em: EMFit | None, rng: np.random.Generator) -> Prepa
     fits = [em, *_further_fits(target, rng)]
     with single_threaded_blas():
         modes = _modes(target, [starting_mixtures(fit) for fit in fits])
-    return Prepared(target, em.mixture, tuple(m for m, _ in modes), tuple(n for _, n in modes), len(fits))
+    return Prepared(target, em.mixture, tuple(m for m, _ in modes), rng, tuple(n for _, n in modes), len(fits))
 
 
 def _further_fits(target: Target, rng: np.random.Generator) -> list[EMFit]:

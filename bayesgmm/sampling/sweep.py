@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 
 from ..data import InputError
 from ..em import EMFit
-from ..mixture import align_labels, responsibilities, single_threaded_blas
-from ..posterior import Target, sample_laplace
+from ..mixture import align_labels, responsibilities
+from ..posterior import Target
 from .draws import Draws
 from .memory import refuse_beyond_memory
 from .predictive import posterior_predictive, prior_predictive
-from .samplers.chains import Chain, Result, gather, run_chains
+from .samplers import sampler_named
+from .samplers.laplace import sample_by_laplace
 from .schema import to_datatree
 from .settings import Settings
 from .starts import Prepared, prepare
@@ -73,7 +74,7 @@ def sample_many(
 
 
 class _Sweep:
-    """Models on their way: prepared, their chains waiting, their draws aligned."""
+    """Models on their way: prepared, waiting for the sampler, their draws aligned."""
 
     def __init__(self, settings: Settings, finished: Finished | None, failed: dict[str, str] | None) -> None:
         self.settings, self.finished, self.failed = settings, finished, failed
@@ -81,51 +82,37 @@ class _Sweep:
         self.seed = int(np.random.default_rng().integers(2**63) if seed is None else seed)
         self.begun = time.perf_counter()
         self.prepared: dict[str, Prepared] = {}
-        self.waiting: dict[str, list[Chain]] = {}
+        self.waiting: dict[str, Prepared] = {}
         self.k_hat: dict[str, float] = {}
         self.trees: dict[str, xr.DataTree] = {}
 
     def add(self, target: Target, em: EMFit | None) -> None:
-        """Find a model's modes; sample it at once where it shares nothing with others, else let its chains wait."""
+        """Find a model's modes, and let it wait for the sampler where its Laplace approximation does not do."""
         settings, key = self.settings, target.key
         words = [self.seed & (2**64 - 1), target.n_components, *target.structure.name.encode()]
-        rng = np.random.default_rng(words)
-        prepared = self.prepared[key] = prepare(target, em, rng)
+        prepared = self.prepared[key] = prepare(target, em, np.random.default_rng(words))
         if settings.method != "nuts":
-            drawn, self.k_hat[key] = _by_laplace(prepared, settings, rng)
+            drawn = sample_by_laplace(prepared, settings)
+            self.k_hat[key] = drawn.attrs["pareto_k"]
             if settings.method == "laplace" or self.k_hat[key] < PARETO_K_LIMIT:
                 self.conclude(key, drawn)
                 return
-        if settings.sampler == "tempering":
-            from .samplers.tempering import sample_by_tempering
-
-            self.conclude(key, sample_by_tempering(target, settings, int(rng.integers(2**63))).thinned(settings.thin))
-        elif settings.sampler == "nutpie":
-            self.waiting[key] = prepared.chains(settings, rng)
-        else:
-            self.conclude(key, _by_other_sampler(prepared, settings, rng))
+        self.waiting[key] = prepared
 
     def run(self) -> None:
-        """Run the chains that wait, of all models together.
+        """Sample the models that wait, all together.
 
         Raises
         ------
         KeyboardInterrupt
             After an interrupt, if whole models were asked for.
         """
-        every = [chain for own in self.waiting.values() for chain in own]
-        results, interrupted = run_chains(
-            every,
-            self.settings.n_cores,
-            self.settings.progressbar,
-            lambda key, done: self.conclude(key, self._gathered(done)),
-        )
-        if interrupted and self.finished is not None:
+        sampler_named(self.settings.sampler)(self.waiting, self.settings, self._sampled)
+
+    def _sampled(self, key: str, drawn: Draws) -> None:
+        if drawn.interrupted and self.finished is not None:
             raise KeyboardInterrupt
-        n = self.settings.chains
-        for i, key in enumerate(self.waiting):
-            if key not in self.trees and key not in (self.failed or ()):
-                self.conclude(key, self._gathered(results[i * n : (i + 1) * n], interrupted))
+        self.conclude(key, drawn.thinned(self.settings.thin))
 
     def _refuse(self, key: str) -> None:
         """Covariances that are singular to the last digit: likelihood without bound, which the prior does not outweigh."""
@@ -136,9 +123,6 @@ class _Sweep:
         if self.failed is None:
             raise InputError(reason) from None
         self.failed[key] = reason
-
-    def _gathered(self, results: Sequence[Result], interrupted: bool = False) -> Draws:
-        return gather(results, self.settings.tune, interrupted).thinned(self.settings.thin)
 
     def conclude(self, key: str, drawn: Draws) -> None:
         """Align a model's draws and hand it over."""
@@ -160,36 +144,6 @@ class _Sweep:
         if self.finished is not None:
             self.finished(key, tree)
         self.trees[key] = tree
-
-
-def _by_laplace(prepared: Prepared, settings: Settings, rng: np.random.Generator) -> tuple[Draws, float]:
-    with single_threaded_blas():
-        laplace = sample_laplace(prepared.target, prepared.modes[0], settings.draws * settings.chains, rng)
-    shape = (settings.chains, settings.draws)
-    unconstrained = laplace.unconstrained.reshape(*shape, -1)
-    stats = {
-        "lp": prepared.target.many(laplace.unconstrained).reshape(shape),
-        "diverging": np.zeros(shape, dtype=bool),
-    }
-    return Draws(unconstrained, stats, "laplace", 0), laplace.pareto_k
-
-
-def _by_other_sampler(prepared: Prepared, settings: Settings, rng: np.random.Generator) -> Draws:
-    from ..posterior.pymc_model import build_model
-    from .samplers.backends import sample_with_numpyro, sample_with_pymc
-
-    target = prepared.target
-    model = build_model(
-        target.table,
-        target.n_components,
-        target.structure,
-        target.priors,
-        sample_weight=target.sample_weight,
-    )
-    tasks = prepared.chains(settings, rng)
-    start = np.stack([t.mode.point + t.mode.spread @ t.start for t in tasks])
-    run = {"pymc": sample_with_pymc, "numpyro": sample_with_numpyro}[settings.sampler]
-    return run(model, prepared.target.coordinates, start, settings, int(rng.integers(2**31)))
 
 
 def _aligned_tree(prepared: Prepared, drawn: Draws, attrs: dict[str, Any], log_likelihood: bool | None) -> xr.DataTree:
@@ -235,8 +189,6 @@ def _aligned_tree(prepared: Prepared, drawn: Draws, attrs: dict[str, Any], log_l
 
 def _stats_of_data_as_given(drawn: Draws, target: Target) -> dict[str, NDArray]:
     """Sampler statistics with the log density of the data as given, as PyMC's own model has it."""
-    if drawn.sampler not in ("nutpie", "laplace", "tempering"):
-        return drawn.stats
     shift = target.log_jacobian
     signs = {"lp": 1.0, "energy": -1.0}
     return {name: value + signs[name] * shift if name in signs else value for name, value in drawn.stats.items()}

@@ -26,6 +26,7 @@ from bayesgmm.posterior.priors import Priors
 from bayesgmm.posterior.target import Target
 from bayesgmm.sampling.predictive import prior_draws, replicates
 from bayesgmm.sampling.samplers.chains import Chain, run_chains
+from bayesgmm.sampling.starts import Start
 from bayesgmm.selection.smc import smc_log_evidence
 
 REPORT = Path(__file__).resolve().parents[2] / "reports" / "calibration.md"
@@ -56,16 +57,7 @@ def by_nuts(target: Target, seed: int) -> np.ndarray:
         modes = [find_mode(target, start) for start in starts[np.argsort(-target.many(starts))[:3]]]
     modes.sort(key=lambda mode: -(mode.value + np.log(np.diag(mode.spread)).sum()))
     chains = [
-        Chain(
-            target,
-            modes[0],
-            rng.standard_normal(target.size),
-            600,
-            250,
-            int(rng.integers(2**63)),
-            0.9,
-            "",
-        )
+        Chain(target, Start(modes[0], rng.standard_normal(target.size), int(rng.integers(2**63))), 600, 250, 0.9, "")
         for _ in range(2)
     ]
     points = np.concatenate([u for u, _ in run_chains(chains, 1, False)[0]])

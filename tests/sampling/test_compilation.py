@@ -62,7 +62,7 @@ def test_pointer_route_gives_the_same_density(name: str) -> None:
     import ctypes
 
     from bayesgmm.posterior.target import Target
-    from bayesgmm.sampling.samplers.nuts import WhitenedModel, _log_density
+    from bayesgmm.sampling.samplers.whitened import WhitenedModel, _log_density
 
     density = Target.of(load_dataset("iris").drop(columns="species"), 3, name)
     rng = np.random.default_rng(0)

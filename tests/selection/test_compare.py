@@ -16,6 +16,7 @@ from bayesgmm.posterior.target import Target
 from bayesgmm.sampling.posterior import Posterior
 from bayesgmm.sampling.sample import sample_posterior
 from bayesgmm.sampling.samplers.chains import Chain, run_chains
+from bayesgmm.sampling.starts import Start
 from bayesgmm.selection.compare import COLUMNS, compare
 from bayesgmm.selection.loo import leave_one_out
 from bayesgmm.selection.psis import psis_loo
@@ -86,7 +87,7 @@ def test_a_row_that_few_draws_expect_is_refitted():
     only[120] = 1.0
     without = target.reweighted(1.0 - only)
     mode = find_mode(without, view.unconstrained[-1])
-    chains = [Chain(without, mode, np.zeros(without.size), 4000, 500, seed, 0.8, "without") for seed in (1, 2)]
+    chains = [Chain(without, Start(mode, np.zeros(without.size), seed), 4000, 500, 0.8, "without") for seed in (1, 2)]
     points = np.concatenate([u for u, _ in run_chains(chains, 2, False)[0]])
     log_likelihood = target.reweighted(only).many(points) - target.reweighted(0.0 * only).many(points)
     truth = logsumexp(log_likelihood) - np.log(len(points)) + view.scaling.log_jacobian

@@ -15,9 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...mixture import single_threaded_blas
-from ...posterior import Mode, Target
+from ...posterior import Target
 from ...progress import progress_display
 from ..draws import Draws
+from ..starts import Start
 
 __all__ = ["Chain", "Result", "gather", "run_chains"]
 
@@ -45,23 +46,18 @@ class Chain:
     Attributes
     ----------
     target : Target
-    mode : Mode
-        Centre and spread of the chain's coordinates.
-    start : (P,)
-        In posterior standard deviations from the mode.
+    at : Start
+        Where it starts, and its seed.
     draws, tune : int
-    seed : int
     target_accept : float
     label : str
         The model it belongs to, for the progress display.
     """
 
     target: Target
-    mode: Mode
-    start: Array
+    at: Start
     draws: int
     tune: int
-    seed: int
     target_accept: float
     label: str
 
@@ -69,14 +65,14 @@ class Chain:
         """Start it in the background."""
         import nutpie
 
-        from .nuts import WhitenedModel
+        from .whitened import WhitenedModel
 
         model = WhitenedModel(
             dims=None,
             target=self.target,
-            centre=self.mode.point,
-            spread=self.mode.spread,
-            start=self.start[None],
+            centre=self.at.mode.point,
+            spread=self.at.mode.spread,
+            start=self.at.offset[None],
         )
         return nutpie.sample(
             model,
@@ -84,7 +80,7 @@ class Chain:
             tune=self.tune,
             chains=1,
             cores=1,
-            seed=self.seed,
+            seed=self.at.seed,
             adaptation="low_rank",
             target_accept=self.target_accept,
             save_warmup=False,
@@ -100,7 +96,7 @@ class Chain:
         u = _column(drawn, "u").reshape(len(kept), self.target.size)[kept]
         named = {ours: _column(stats, theirs)[kept] for theirs, ours in _STATS.items()}
         named = {k: v.astype(np.int64) if v.dtype.kind == "u" else v for k, v in named.items()}
-        return self.mode.point + u @ self.mode.spread.T, named
+        return self.at.mode.point + u @ self.at.mode.spread.T, named
 
 
 def _column(batch: Any, name: str) -> NDArray:

@@ -1,157 +1,37 @@
-"""nutpie on the fused log density, through C pointers: no interpreter and no lock inside a chain, no recompilation.
-
-nutpie samples u with x = mode + M u, where M M' is the Laplace covariance at the mode: in these coordinates the
-posterior is close to a standard normal, so that adaptation is short. The C function is generic: shapes and addresses
-travel in a record of integers, so that one compilation, kept on disk by numba, serves every structure, K, D and N.
-"""
+"""nutpie's NUTS on the fused log density: the chains of all models in one sweep, which shares the cores."""
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass, field
-from functools import partial
-from typing import Any
+from collections.abc import Mapping
 
-import numpy as np
-from numba import carray, cfunc, types
-from nutpie import _lib
-from nutpie.sample import CompiledModel
+from ..settings import Settings
+from ..starts import Prepared
+from . import Conclude
+from .chains import Chain, gather, run_chains
 
-from ...mixture import doubles, integers, multiply_add
-from ...posterior import Target, log_density_and_gradient
-
-__all__ = ["WhitenedModel"]
-
-Array = np.ndarray
-_FIELDS = (
-    "size", "n_features", "n_rows", "n_augmented", "n_pairs", "n_weights", "n_model", "n_numbers",
-    "model", "numbers", "rows", "pairs", "sample_weight", "scatter", "centre", "spread",
-)  # fmt: skip
-_N_FIELDS = len(_FIELDS)
-_DOUBLES = types.CPointer(types.float64)
-_INTEGERS = types.CPointer(types.int64)
+__all__ = ["sample_with_nutpie"]
 
 
-@cfunc(types.int64(types.uint64, _DOUBLES, _DOUBLES, _DOUBLES, _INTEGERS), cache=True, error_model="numpy")
-def _log_density(size, x_, gradient_, value_, record_):
-    """Log density at u = ``x`` and its gradient, as nutpie calls it.
+def sample_with_nutpie(models: Mapping[str, Prepared], settings: Settings, conclude: Conclude) -> None:
+    """Run every chain of every model, and conclude each model as soon as its own have run to their end.
 
-    Codes 1 to 4 mean a point outside the support, which ends a trajectory.
+    Raises
+    ------
+    KeyboardInterrupt
+        If interrupted before a model had any draws.
     """
-    record = carray(record_, (_N_FIELDS,))
-    x = carray(x_, (size,))
-    gradient = carray(gradient_, (size,))
-    n_features, n_rows = record[1], record[2]
-    model = carray(integers(record[8]), (record[6],))
-    numbers = carray(doubles(record[9]), (record[7],))
-    rows = carray(doubles(record[10]), (record[3], n_rows))
-    pairs = carray(integers(record[11]), (record[4], 2))
-    sample_weight = carray(doubles(record[12]), (record[5],))
-    scatter = carray(doubles(record[13]), (n_features, n_features))
-    centre = carray(doubles(record[14]), (size,))
-    spread = carray(doubles(record[15]), (size, size))
-    point = np.empty(size)
-    for i in range(size):
-        point[i] = centre[i]
-    multiply_add(x, spread, True, point, 1, size, size, 1.0)
-    slope = np.empty(size)
-    value = log_density_and_gradient(point, slope, model, numbers, rows, pairs, sample_weight, scatter)
-    multiply_add(slope, spread, False, gradient, 1, size, size, 0.0)
-    value_[0] = value
-    if not math.isfinite(value):
-        return 4
-    for i in range(gradient.size):
-        if not math.isfinite(gradient[i]):
-            return 3
-    return 0
+    s, waiting = settings, {}
+    for key, prepared in models.items():
+        dealt = prepared.dealt(s.chains)
+        waiting[key] = [Chain(prepared.target, at, s.draws, s.tune, s.target_accept, key) for at in dealt]
+    concluded: set[str] = set()
 
+    def whole(key: str, done: list) -> None:
+        concluded.add(key)
+        conclude(key, gather(done, s.tune, False))
 
-@cfunc(types.int64(types.uint64, types.uint64, _DOUBLES, _DOUBLES, _INTEGERS), cache=True)
-def _expand(size, n_expanded, x_, out_, record_):
-    """Draws are kept as they are: constraining thousands at once in NumPy is faster than one by one."""
-    for i in range(size):
-        out_[i] = x_[i]
-    return 0
-
-
-@dataclass(frozen=True)
-class WhitenedModel(CompiledModel):
-    """A `Target` in coordinates u, x = centre + spread u, as nutpie wants its models.
-
-    Attributes
-    ----------
-    target : Target
-    centre : (P,)
-    spread : (P, P)
-    start : (chains, P)
-        Where each chain starts, in u.
-    """
-
-    target: Target = field(kw_only=True)
-    centre: Array = field(kw_only=True)
-    spread: Array = field(kw_only=True)
-    start: Array = field(kw_only=True)
-
-    @property
-    def n_dim(self) -> int:
-        return self.target.size
-
-    @property
-    def shapes(self) -> dict[str, tuple[int, ...]]:
-        return {"u": (self.n_dim,)}
-
-    @property
-    def coords(self) -> dict[str, Any]:
-        return {}
-
-    def _record(self) -> tuple[Array, tuple[Array, ...]]:
-        target = self.target
-        model, numbers, rows, pairs, sample_weight, scatter = target.arguments
-        arrays = (
-            model, numbers, rows, pairs, sample_weight,
-            np.ascontiguousarray(scatter), np.ascontiguousarray(self.centre), np.ascontiguousarray(self.spread),
-        )  # fmt: skip
-        sizes = [
-            target.size,
-            len(scatter),
-            rows.shape[1],
-            rows.shape[0],
-            len(pairs),
-            sample_weight.size,
-            model.size,
-            numbers.size,
-        ]
-        record = np.array([*sizes, *(a.ctypes.data for a in arrays)], dtype=np.int64)
-        return record, arrays
-
-    def _make_model(self, init_mean: Array) -> Any:
-        record, arrays = self._record()
-        keep_alive = (record, arrays)
-        log_density = _lib.LogpFunc(_log_density.address, record.ctypes.data, keep_alive)
-        expand = _lib.ExpandFunc(self.n_dim, self.n_dim, _expand.address, record.ctypes.data, keep_alive)
-        variables = _lib.PyVariable.new_variables(
-            ["u"], ["float64"], [(self.n_dim,)], {"coordinate": self.n_dim}, {"u": ("coordinate",)}
-        )
-        starts = iter(np.ascontiguousarray(self.start))
-        # nutpie asks once per chain; which chain gets which start does not matter as they are exchangeable.
-        make_start = partial(_next_start, starts, self.start[0])
-        return _lib.PyMcModel(
-            log_density,
-            expand,
-            variables,
-            self.n_dim,
-            {"coordinate": self.n_dim},
-            {"coordinate": np.arange(self.n_dim)},
-            make_start,
-            None,
-        )
-
-    def _make_sampler(
-        self, settings: Any, init_mean: Array, cores: int, progress: Any, callback: Any, rate: int, store: Any
-    ) -> Any:
-        model = self._make_model(init_mean)
-        return _lib.PySampler.from_pymc(settings, cores, model, progress, callback, rate, store)
-
-
-def _next_start(starts: Any, otherwise: Array, seed: int) -> Array:
-    return np.asarray(next(starts, otherwise))
+    every = [chain for own in waiting.values() for chain in own]
+    results, interrupted = run_chains(every, s.n_cores, s.progressbar, whole)
+    for i, key in enumerate(waiting):
+        if key not in concluded:
+            conclude(key, gather(results[i * s.chains : (i + 1) * s.chains], s.tune, interrupted))

@@ -35,6 +35,8 @@ from ..draws import Draws
 from ..predictive import prior_draws
 from ..quantities import is_settled, label_free, summarise
 from ..settings import Settings
+from ..starts import Prepared
+from . import one_by_one
 from .tempering_kernel import KINDS, scan_rounds
 from .tempering_layout import layout_of
 
@@ -212,7 +214,8 @@ class _Tempering:
         return is_settled(summarise({name: v.reshape(draws.shape[:2]) for name, v in found.items()}))
 
 
-def sample_by_tempering(target: Target, settings: Settings, seed: int) -> Draws:
+@one_by_one
+def sample_by_tempering(prepared: Prepared, settings: Settings) -> Draws:
     """Temper ``settings.chains`` independent runs until their label-free quantities agree, and again to confirm it.
 
     Rounds double; the last is kept, ``settings.draws`` of its scans evenly spaced. A round that passes is followed by one
@@ -231,7 +234,8 @@ def sample_by_tempering(target: Target, settings: Settings, seed: int) -> Draws:
     KeyboardInterrupt
         If interrupted before a round that can be kept has ended.
     """
-    runs = _Tempering(target, settings.chains, np.random.SeedSequence(seed))
+    target = prepared.target
+    runs = _Tempering(target, settings.chains, np.random.SeedSequence(int(prepared.rng.integers(2**63))))
     kept: Round | None = None
     ladder = runs.ladder
     passes, spent, number, scans, interrupted = 0, 0.0, 0, 0, False
