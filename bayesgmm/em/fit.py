@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..data import InputError, check_components, checked
-from ..mixture import Mixture, Structure, single_threaded_blas
+from ..mixture import Mixture, Structure, expected_statistics, single_threaded_blas
 from .algorithm.iterate import MAX_ITER, TOL
 from .criteria import aic, bic, classification_terms, icl
 from .prepare import COLLINEAR, Prepared, collinear_columns, prepare
@@ -208,7 +208,7 @@ def _judged(pool: Pool, prepared: Prepared, reorder: bool, collinear: tuple[str,
         repeated=_repeated(prepared),
         n_independent=pool.tried,
         n_once=pool.once,
-        gradient_norm=score(standardised, design).norm,
+        gradient_norm=score(standardised, expected_statistics(standardised, design)).norm,
         smallest_eigenvalue=float(run.smallest[best].min()),
         smallest_count=float(run.counts[best].min()),
     )

@@ -2,7 +2,7 @@
 
 With expected counts n_k, EM's image (w', mu', S') of (w, mu, S) and P = S^-1, the gradient is
 
-- in the logits of the weights: n_k - n w_k,
+- in the logits of the weights: n_k - n w_k, n the sum of the counts,
 - in the means: n_k P_k (mu'_k - mu_k),
 - in the covariances, entry by entry: n_k P_k (S'_k + (mu'_k - mu_k)(mu'_k - mu_k)' - S_k) P_k / 2, then added up over
   the entries that the structure ties together, which is what `Structure.reduce` does.
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..mixture import Design, Mixture, expected_statistics
+from ..mixture import Mixture, Statistics
 
 __all__ = ["Score", "score"]
 
@@ -24,7 +24,7 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Score:
-    """Gradient of the log likelihood of a single mixture, in the units of its design.
+    """Gradient of the log likelihood of a single mixture, in its own units.
 
     Attributes
     ----------
@@ -43,10 +43,9 @@ class Score:
     norm: float
 
 
-def score(mixture: Mixture, design: Design) -> Score:
-    """Gradient of the log likelihood of ``design`` at a single ``mixture``."""
-    structure = mixture.structure
-    statistics = expected_statistics(mixture, design)
+def score(mixture: Mixture, statistics: Statistics) -> Score:
+    """Gradient of the log likelihood at a single ``mixture``, from the expected sufficient ``statistics`` there."""
+    structure, total = mixture.structure, float(statistics.counts.sum())
     counts = np.maximum(statistics.counts, 1e-300)
     shift = statistics.first / counts[:, None]
     apart = shift + statistics.centres - mixture.means
@@ -63,7 +62,7 @@ def score(mixture: Mixture, design: Design) -> Score:
     upper = np.swapaxes(factor, -1, -2)
     means = np.linalg.solve(upper, white_means[..., None])[..., 0]
     covariances = np.linalg.solve(upper, np.swapaxes(np.linalg.solve(upper, white), -1, -2))
-    logits = statistics.counts - design.total * mixture.weights
+    logits = statistics.counts - total * mixture.weights
     own_white = structure.reduce(white)
-    norm = float(np.sqrt((logits**2).sum() + (white_means**2).sum() + (own_white**2).sum()) / design.total)
+    norm = float(np.sqrt((logits**2).sum() + (white_means**2).sum() + (own_white**2).sum()) / total)
     return Score(logits, means, structure.reduce(covariances), norm)

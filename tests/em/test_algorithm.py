@@ -6,10 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bayesgmm.data import Scaling
-from bayesgmm.em import fit_mixture
 from bayesgmm.em.algorithm.iterate import run_em
 from bayesgmm.em.algorithm.steps import maximisation_step
-from bayesgmm.em.score import score
 from bayesgmm.em.search.moves import batch_of
 from bayesgmm.em.search.starts import Rows, make_starts
 from bayesgmm.mixture import COVARIANCE_TYPES, Design, Mixture, expected_statistics, log_density, structure_named
@@ -52,44 +50,6 @@ def test_reported_log_likelihood_is_that_of_the_mixture(name: str) -> None:
         for s in range(5):
             density = log_density(run.mixture[s], design.values)
             assert run.log_likelihood[s] == pytest.approx(density.sum(), rel=1e-11)
-
-
-@structures
-def test_gradient_equals_finite_differences(name: str) -> None:
-    """Fisher's identity, at a point that is no optimum."""
-    design, starts = started(name, blobs(1), 3, 1, 0)
-    mixture = starts[0]
-    gradient = score(mixture, design)
-
-    def value(weights: np.ndarray, means: np.ndarray, covariances: np.ndarray) -> float:
-        changed = Mixture(mixture.structure, weights, means, covariances)
-        return float(log_density(changed, design.values).sum())
-
-    h = 1e-5
-    for k in range(3):
-        step = np.zeros(3)
-        step[k] = h
-        up, down = (mixture.weights * np.exp(sign * step) for sign in (1, -1))
-        numeric = (value(up / up.sum(), mixture.means, mixture.covariances)
-                   - value(down / down.sum(), mixture.means, mixture.covariances)) / (2 * h)  # fmt: skip
-        assert gradient.logits[k] == pytest.approx(numeric, abs=1e-4)
-    step = np.random.default_rng(0).normal(size=mixture.means.shape)
-    numeric = (value(mixture.weights, mixture.means + h * step, mixture.covariances)
-               - value(mixture.weights, mixture.means - h * step, mixture.covariances)) / (2 * h)  # fmt: skip
-    assert (gradient.means * step).sum() == pytest.approx(numeric, abs=1e-4)
-    step = np.random.default_rng(1).normal(size=mixture.covariances.shape)
-    if step.shape[-2:] == (2, 2) and name in ("full", "tied"):
-        step = step + np.swapaxes(step, -1, -2)
-    numeric = (value(mixture.weights, mixture.means, mixture.covariances + h * step)
-               - value(mixture.weights, mixture.means, mixture.covariances - h * step)) / (2 * h)  # fmt: skip
-    assert (gradient.covariances * step).sum() == pytest.approx(numeric, rel=1e-5, abs=1e-4)
-
-
-@structures
-def test_gradient_is_zero_where_it_stops(name: str) -> None:
-    fit = fit_mixture(blobs(2), 3, name, tol=1e-13)
-    assert fit.outcome == "converged"
-    assert fit.gradient_norm < 1e-5
 
 
 def em_map(x: np.ndarray, mixture: Mixture) -> Mixture:
