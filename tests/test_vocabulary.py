@@ -57,3 +57,12 @@ def test_the_weights_of_rows_have_one_name():
     """scikit-learn's: ``sample_weight``."""
     wrong = re.compile(r"\b(row|case)_weights?\b")
     assert [name for name, text in SOURCES.items() if wrong.search(text)] == []
+
+
+def test_correlations_and_their_prior_are_written_once_for_each_language():
+    """NumPy, numba, PyTensor; the exponents of LKJ's Beta distributions once for all. The telescoping sampler had its own."""
+    maps = [name for name, text in SOURCES.items() if re.search(r"\.(tanh|cosh)\(0\.5|\.tanh\(half\)", text)]
+    assert maps == ["mixture/correlation.py", "mixture/structure/maps.py", "posterior/terms/correlations.py"]
+    assert [name for name, text in SOURCES.items() if re.search(r"n_features - 2 - ", text)] == [
+        "mixture/correlation.py"
+    ]

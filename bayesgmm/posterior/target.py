@@ -29,7 +29,7 @@ from ..mixture import (
 from .coordinates import Coordinates
 from .density import log_densities, log_density_and_gradient
 from .priors import Priors
-from .terms import Term, has_rate, terms_of
+from .terms import Term, has_rate, numbers_of, terms_of
 
 __all__ = ["Target"]
 
@@ -173,11 +173,8 @@ class Target:
     def arguments(self) -> tuple[Any, ...]:
         """What `density.log_density_and_gradient` takes after the point and the gradient."""
         k, d = self.n_components, self.table.n_features
-        numbers = [sum(term.constant for term in self.terms), self.power]
-        model = [k, d, self.structure.n_factors(k), *self.structure.addresses, len(self.terms)]
-        for term in self.terms:
-            model += [term.address, len(numbers)]
-            numbers += term.numbers.tolist()
+        terms, numbers = numbers_of(self.terms, self.power)
+        model = [k, d, self.structure.n_factors(k), *self.structure.addresses, *terms]
         design = self.design
         vectors = np.array(model, dtype=np.int64), np.array(numbers, dtype=np.float64)
         return *vectors, design.rows, design.pairs, design.sample_weight, design.scatter

@@ -8,8 +8,8 @@ Malsiner-Walli, Fruehwirth-Schnatter & Gruen 2016). Both report K+, the number o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from ..data import InputError, check_whole, checked_with
 from ..mixture import Structure, run_parallel, single_threaded_blas
-from ..posterior import InverseGammaScale, Priors, ScalePrior, Target
+from ..posterior import CorrelationsTerm, Priors, ScalesTerm, Target, Term, numbers_of, terms_of_one
 from .telescoping import telescope
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ __all__ = ["FilledComponents", "filled_components"]
 
 Array = NDArray[np.float64]
 _GRID = 2001
-_NEGLIGIBLE = 35.0
 _MAX_R_HAT = 1.05
 SPARSE_CONCENTRATION = 0.01
 
@@ -169,28 +168,31 @@ def _arguments(target: Target, concentration: float, prior: Array) -> tuple[Any,
     """What the compiled sampler takes, from ``values`` on, less ``start``."""
     values = np.ascontiguousarray(target.scaling.standardise(target.table.values))
     d = values.shape[1]
-    shared, width, correlated = _covariances(target.structure, d)
-    scale = target.priors.scale
-    unit, hyper, shape = scale, (0.0, 0.0), 0.0
-    if isinstance(scale, InverseGammaScale):
-        shape = scale.shape
-        if scale.hyper is not None:
-            hyper, unit = scale.hyper, replace(scale, rate=1.0, hyper=None)
-    ks = range(1, len(prior))
-    coefficients = np.array([[0.0] * 5, *(scale.coefficients(k, d) for k in ks)])
-    distributions = np.stack([np.zeros((2, _GRID)), *(_log_scale_distribution(unit, k, d) for k in ks)])
+    shared = _is_shared(target.structure, d)
+    of_each = [terms_of_one(target.structure, max(k, 1), d, target.own_priors) for k in range(len(prior))]
+    described = [numbers_of(terms) for terms in of_each]
+    model = [1, d, 1, *target.structure.addresses, *described[0][0]]
+    scales, *others = of_each[0]
+    assert isinstance(scales, ScalesTerm)
     location, spread = target.own_priors.mean_vectors(d)
     with np.errstate(divide="ignore"):
         log_prior = np.log(prior)
     return (
-        values, float(concentration), log_prior, coefficients, distributions, location, spread**-2.0,
-        target.priors.correlation_eta, np.array(hyper, dtype=float), float(shape), shared, width,
-        correlated,
+        values, float(concentration), log_prior, np.array(model, dtype=np.int64),
+        np.array([numbers for _, numbers in described]), np.stack([_distribution(terms) for terms in of_each]),
+        np.concatenate([np.empty(0), *(term.exponents for term in others if isinstance(term, CorrelationsTerm))]),
+        location, spread**-2.0, np.array(scales.gamma), scales.part.size, shared,
     )  # fmt: skip
 
 
-def _covariances(structure: Structure, n_features: int) -> tuple[bool, int, bool]:
-    """Whether all components share them, scales of one, and whether there are correlations.
+def _distribution(terms: Sequence[Term]) -> Array:
+    """That of the log standard deviation (2, Q)."""
+    scales = next(term for term in terms if isinstance(term, ScalesTerm))
+    return scales.distribution(_GRID)
+
+
+def _is_shared(structure: Structure, n_features: int) -> bool:
+    """Whether all components share one covariance.
 
     Raises
     ------
@@ -198,23 +200,12 @@ def _covariances(structure: Structure, n_features: int) -> tuple[bool, int, bool
         For a structure with parts that the sampler has no move for.
     """
     parts = {part.name: part for part in structure.parts(2, n_features)}
-    if not parts.keys() <= {"scales", "correlations"}:
+    if not parts.keys() <= {"scales", "correlations"} or len({part.own for part in parts.values() if part.size}) > 1:
         raise InputError(
             f"covariance_type={structure.name!r}: filled_components has no moves for its {', '.join(parts)}; "
             "choose 'full', 'tied', 'diag' or 'spherical'"
         )
-    return not parts["scales"].own, parts["scales"].size, "correlations" in parts
-
-
-def _log_scale_distribution(scale: ScalePrior, k: int, d: int) -> Array:
-    """Points of the log standard deviation and its distribution function there (2, Q), under any scale prior."""
-    wide = np.linspace(-30.0, 30.0, 20_001)
-    log_density = scale.log_density(wide, k, d)
-    likely = wide[log_density > log_density.max() - _NEGLIGIBLE]
-    grid = np.linspace(likely[0], likely[-1], _GRID)
-    log_density = scale.log_density(grid, k, d)
-    cumulative = np.cumsum(np.exp(log_density - log_density.max()))
-    return np.stack([grid, (cumulative - cumulative[0]) / (cumulative[-1] - cumulative[0])])
+    return not parts["scales"].own
 
 
 def _diagnostics(n_filled: NDArray[np.int64]) -> tuple[float, float]:

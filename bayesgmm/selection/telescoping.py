@@ -11,21 +11,20 @@ import math
 import numpy as np
 from numba import njit
 
+from ..posterior import log_prior_and_gradient
 from .telescoping_moves import fill_factor, fill_scatter, fill_sums, move_covariance, move_mean
 
 __all__ = ["telescope"]
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _allocate(
-    values, log_weights, means, log_sd, odds, shared, correlated, n_components, labels, counts, inverses, factor
-):
+def _allocate(values, log_weights, means, u, shared, model, n_components, labels, counts, inverses, factor):
     """Draw the component of every row."""
     n_rows, n_features = values.shape
     terms = np.empty(n_components)
     constant = np.empty(n_components)
     for k in range(n_components):
-        constant[k] = log_weights[k] - fill_factor(log_sd, odds, 0 if shared else k, correlated, factor, inverses[k])
+        constant[k] = log_weights[k] - fill_factor(u, 0 if shared else k, model, factor, inverses[k])
     for k in range(counts.size):
         counts[k] = 0
     for i in range(n_rows):
@@ -52,7 +51,7 @@ def _allocate(
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _filled_first(labels, counts, means, log_sd, odds, shared, n_components):
+def _filled_first(labels, counts, means, u, shared, n_components):
     """Renumber components so that the filled ones come first; returns how many they are."""
     filled = 0
     for old in range(n_components):
@@ -66,11 +65,8 @@ def _filled_first(labels, counts, means, log_sd, odds, shared, n_components):
         counts[old] = 0
         for a in range(means.shape[1]):
             means[new, a] = means[old, a]
-        if not shared:
-            for e in range(log_sd.shape[1]):
-                log_sd[new, e] = log_sd[old, e]
-            for m in range(odds.shape[1]):
-                odds[new, m] = odds[old, m]
+        for m in range(0 if shared else u.shape[1]):
+            u[new, m] = u[old, m]
         for i in range(labels.size):
             if labels[i] == old:
                 labels[i] = new
@@ -78,7 +74,7 @@ def _filled_first(labels, counts, means, log_sd, odds, shared, n_components):
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _draw_number(filled, groups, log_sd, n_rows, concentration, log_prior, coefficients, mass):
+def _draw_number(filled, groups, u, n_rows, concentration, log_prior, model, numbers, gradient, mass):
     """Draw K given the partition and the filled components; K only counts the empty ones."""
     largest = log_prior.size - 1
     top = -math.inf
@@ -89,12 +85,9 @@ def _draw_number(filled, groups, log_sd, n_rows, concentration, log_prior, coeff
         total = concentration * k
         mass[k] = log_prior[k] + math.lgamma(k + 1.0) - math.lgamma(k - filled + 1.0)
         mass[k] += math.lgamma(total) - math.lgamma(n_rows + total)
-        # The prior of the scales may depend on K.
+        # The prior of the covariances may depend on K.
         for g in range(groups):
-            for e in range(log_sd.shape[1]):
-                s = log_sd[g, e]
-                mass[k] += coefficients[k, 0] + coefficients[k, 1] * s + coefficients[k, 2] * s * s
-                mass[k] += coefficients[k, 3] * math.exp(2 * s) + coefficients[k, 4] * math.exp(-2 * s)
+            mass[k] += log_prior_and_gradient(u[g], gradient, model, numbers[k])
         top = max(top, mass[k])
     total = 0.0
     for k in range(largest + 1):
@@ -122,27 +115,33 @@ def _quantile(distributions, k, p):
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _draw_empty(
-    filled, n_components, counts, means, log_sd, odds, shared, correlated, distributions, location, precision, eta,
-    shift,
-):  # fmt: skip
-    """Draw the empty components from the prior; ``shift`` is the log scale of their rate, halved."""
-    n_features = location.size
+def _draw_empty(filled, n_components, counts, means, u, shared, distributions, exponents, location, precision, rate):
+    """Draw the empty components from the prior; variances are ``rate`` times those of rate one."""
+    width = u.shape[1] - 1 - exponents.size
     for k in range(filled, n_components):
         counts[k] = 0
-        for a in range(n_features):
+        for a in range(location.size):
             means[k, a] = location[a] + np.random.standard_normal() / math.sqrt(precision[a])
         if shared:
             continue
-        for e in range(log_sd.shape[1]):
-            log_sd[k, e] = _quantile(distributions, n_components, np.random.uniform()) + shift
-        m = 0
-        for i in range(n_features if correlated else 0):
-            for j in range(i):
-                b = eta + 0.5 * (n_features - 2 - j)
-                p = min(max(np.random.beta(b, b), 1e-12), 1.0 - 1e-12)
-                odds[k, m] = math.log(p) - math.log1p(-p)
-                m += 1
+        for e in range(width):
+            u[k, e] = _quantile(distributions, n_components, np.random.uniform()) + 0.5 * math.log(rate)
+        for m in range(exponents.size):
+            p = min(max(np.random.beta(exponents[m], exponents[m]), 1e-12), 1.0 - 1e-12)
+            u[k, width + m] = math.log(p) - math.log1p(-p)
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _draw_rate(u, groups, width, hyper):
+    """Draw the scales' common rate from its gamma full conditional, and note its log with every component."""
+    total = 0.0
+    for g in range(groups):
+        for e in range(width):
+            total += math.exp(-2.0 * u[g, e])
+    rate = np.random.gamma(hyper[0] + groups * width * hyper[2]) / (hyper[1] + total)
+    for g in range(u.shape[0]):
+        u[g, u.shape[1] - 1] = math.log(rate)
+    return rate
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -161,60 +160,63 @@ def _draw_log_weights(concentration, counts, n_components, log_weights):
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _start(values, start, means, log_sd, odds, log_weights):
+def _start(values, start, width, log_rate, means, u, log_weights):
     """``start`` components of equal weight at rows of the data."""
     for k in range(start):
         row = np.random.randint(values.shape[0])
         for a in range(values.shape[1]):
             means[k, a] = values[row, a]
         log_weights[k] = -math.log(start)
-    for g in range(log_sd.shape[0]):
-        for e in range(log_sd.shape[1]):
-            log_sd[g, e] = -0.5
-        for m in range(odds.shape[1]):
-            odds[g, m] = 0.0
+    for g in range(u.shape[0]):
+        for m in range(u.shape[1]):
+            u[g, m] = -0.5 if m < width else 0.0
+        u[g, u.shape[1] - 1] = log_rate
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _move_filled(
+    values, labels, counts, filled, shared, means, u, model, numbers, location, precision, sums, second, proposal, square,
+    gradient,
+):  # fmt: skip
+    """Move means, then covariances, of the filled components given their rows."""
+    factor, inverse = square[0], square[1]
+    fill_sums(values, labels, filled, sums)
+    for k in range(filled):
+        fill_factor(u, 0 if shared else k, model, factor, inverse)
+        move_mean(means, k, inverse, counts[k], sums, location, precision, factor)
+    fill_scatter(values, labels, filled, means, shared, second)
+    for g in range(1 if shared else filled):
+        count = values.shape[0] if shared else counts[g]
+        move_covariance(u, g, model, numbers, count, second, u.shape[1] - 1, proposal, factor, inverse, gradient)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def _run(
-    seed, n_tune, thin, values, start, concentration, log_prior, coefficients, distributions,
-    location, precision, eta, hyper, shape, shared, correlated,
-    means, log_sd, odds, log_weights, labels, counts, sums, second, inverses, square, new_sd, new_odds, mass,
+    seed, n_tune, thin, values, start, concentration, log_prior, model, numbers, distributions, exponents,
+    location, precision, hyper, shared,
+    means, u, log_weights, labels, counts, sums, second, inverses, square, proposal, gradient, mass,
     all_k, all_filled,
 ):  # fmt: skip
     """The sweeps of one chain, in the work space that `telescope` allocates."""
     np.random.seed(seed)
-    _start(values, start, means, log_sd, odds, log_weights)
-    n_rows, n_components = values.shape[0], start
-    rate = hyper[0] / hyper[1] if hyper[0] > 0 else 0.0
-    factor, inverse = square[0], square[1]
+    rate = hyper[0] / hyper[1] if hyper[0] > 0 else 1.0
+    width = u.shape[1] - 1 - exponents.size
+    _start(values, start, width, math.log(rate), means, u, log_weights)
+    n_components = start
     for sweep in range(n_tune + all_k.size * thin):
-        _allocate(
-            values, log_weights, means, log_sd, odds, shared, correlated, n_components, labels, counts, inverses, factor
-        )
-        filled = _filled_first(labels, counts, means, log_sd, odds, shared, n_components)
+        _allocate(values, log_weights, means, u, shared, model, n_components, labels, counts, inverses, square[0])
+        filled = _filled_first(labels, counts, means, u, shared, n_components)
         groups = 1 if shared else filled
-        fill_sums(values, labels, filled, sums)
-        for k in range(filled):
-            fill_factor(log_sd, odds, 0 if shared else k, correlated, factor, inverse)
-            move_mean(means, k, inverse, counts[k], sums, location, precision, factor)
-        fill_scatter(values, labels, filled, means, shared, second)
-        for g in range(groups):
-            move_covariance(
-                log_sd, odds, g, correlated, n_rows if shared else counts[g], second, coefficients, n_components, rate, eta,
-                new_sd, new_odds, factor, inverse,
-            )  # fmt: skip
-        if hyper[0] > 0:
-            total = 0.0
-            for g in range(groups):
-                for e in range(log_sd.shape[1]):
-                    total += math.exp(-2.0 * log_sd[g, e])
-            rate = np.random.gamma(hyper[0] + groups * log_sd.shape[1] * shape) / (hyper[1] + total)
-        n_components = _draw_number(filled, groups, log_sd, n_rows, concentration, log_prior, coefficients, mass)
-        _draw_empty(
-            filled, n_components, counts, means, log_sd, odds, shared, correlated, distributions, location, precision, eta,
-            0.5 * math.log(rate) if hyper[0] > 0 else 0.0,
+        _move_filled(
+            values, labels, counts, filled, shared, means, u, model, numbers[n_components], location, precision, sums,
+            second, proposal, square, gradient,
         )  # fmt: skip
+        if hyper[0] > 0:
+            rate = _draw_rate(u, groups, width, hyper)
+        n_components = _draw_number(
+            filled, groups, u, values.shape[0], concentration, log_prior, model, numbers, gradient, mass
+        )
+        _draw_empty(filled, n_components, counts, means, u, shared, distributions, exponents, location, precision, rate)
         _draw_log_weights(concentration, counts, n_components, log_weights)
         at = sweep - n_tune
         if at >= 0 and at % thin == 0:
@@ -223,8 +225,8 @@ def _run(
 
 
 def telescope(
-    seed, n_tune, n_draws, thin, values, start, concentration, log_prior, coefficients, distributions,
-    location, precision, eta, hyper, shape, shared, width, correlated,
+    seed, n_tune, n_draws, thin, values, start, concentration, log_prior, model, numbers, distributions, exponents,
+    location, precision, hyper, width, shared,
 ):  # fmt: skip
     """Run one chain.
 
@@ -235,28 +237,35 @@ def telescope(
         Components at the start.
     log_prior : (M + 1,)
         Log prior of K = 0..M.
-    coefficients : (M + 1, 5)
-        Of the scale prior for each K (`ScalePrior.coefficients`).
+    model : (...) int64
+        The structure's map and the terms of one component's covariance, as `Target.arguments` has them.
+    numbers : (M + 1, L)
+        What the terms read, for each K.
     distributions : (M + 1, 2, Q)
-        For each K, points of the log standard deviation and its prior distribution function there, for rate one where the rate
-        is unknown.
-    hyper : (2,)
-        Shape and rate of the unknown rate's prior; zeros for none.
+        For each K, points of the log standard deviation and its prior distribution function there (`ScalesTerm.distribution`).
+    exponents : (pairs,)
+        Of the partial correlations' Beta distributions; empty where there are no correlations.
+    hyper : (3,)
+        Shape and rate of the unknown rate's prior, and the shape of the variances' prior; zeros for none.
+    width : int
+        Scales of a component.
+    shared : bool
+        Whether all components have one covariance.
 
     Returns
     -------
     n_components, n_filled : (draws,)
     """
     (n_rows, d), largest = values.shape, log_prior.size - 1
-    n_groups = 1 if shared else largest
-    n_pairs = d * (d - 1) // 2 if correlated else 0
+    # The coordinates of a covariance, and the log of the rate.
+    size = width + exponents.size + 1
     all_k, all_filled = np.empty((2, n_draws), dtype=np.int64)
     _run(
-        seed, n_tune, thin, values, start, concentration, log_prior, coefficients, distributions,
-        location, precision, eta, hyper, shape, bool(shared), bool(correlated),
-        np.empty((largest, d)), np.empty((n_groups, width)), np.empty((n_groups, n_pairs)), np.empty(largest),
+        seed, n_tune, thin, values, start, concentration, log_prior, model, numbers, distributions, exponents,
+        location, precision, hyper, bool(shared),
+        np.empty((largest, d)), np.empty((1 if shared else largest, size)), np.empty(largest),
         np.empty(n_rows, dtype=np.int64), np.empty(largest, dtype=np.int64), np.empty((largest, d)),
-        np.empty((largest, d, d)), np.empty((largest, d, d)), np.empty((2, d, d)), np.empty((1, width)),
-        np.empty((1, n_pairs)), np.empty(largest + 1), all_k, all_filled,
+        np.empty((largest, d, d)), np.empty((largest, d, d)), np.empty((2, d, d)), np.empty((1, size)),
+        np.empty(size), np.empty(largest + 1), all_k, all_filled,
     )  # fmt: skip
     return all_k, all_filled

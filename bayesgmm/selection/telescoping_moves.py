@@ -3,6 +3,10 @@
 Means are conjugate given the covariances; standard deviations and correlations are not, and move by Metropolis steps on a
 component's sufficient statistics, which cost nothing in the number of rows.
 
+A covariance is known by its unconstrained coordinates, those of the structure with one component: factors come from the
+structure's compiled map, prior densities from the terms of the prior, both called by address (``model`` and ``numbers`` as
+`Target.arguments` has them).
+
 Loops over arrays that the caller allocates: numba takes a second for each array expression and each call of linear algebra.
 """
 
@@ -13,6 +17,9 @@ import math
 import numpy as np
 from numba import njit
 
+from ..mixture import call_constrain
+from ..posterior import log_prior_and_gradient
+
 __all__ = ["fill_factor", "fill_scatter", "fill_sums", "move_covariance", "move_mean"]
 
 _STEPS = 4
@@ -21,25 +28,17 @@ _PROPOSED = np.int64(0)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def fill_factor(log_sd, odds, g, correlated, factor, inverse):
-    """Lower Cholesky factor (D, D) of the covariance of group ``g``, and its inverse; returns the log of the determinant."""
+def fill_factor(u, g, model, factor, inverse):
+    """Lower Cholesky factor (D, D) of the covariance at u[g], and its inverse; returns the log of the determinant."""
     n_features = factor.shape[0]
-    m = 0
+    call_constrain(model[3], u.ctypes.data + 8 * g * u.shape[1], 1, n_features, factor.ctypes.data)
     log_det = 0.0
     for i in range(n_features):
-        sd = math.exp(log_sd[g, i if log_sd.shape[1] > 1 else 0])
-        remaining = 1.0
-        for j in range(n_features):
-            factor[i, j] = 0.0
-            inverse[i, j] = 0.0
-        if correlated:
-            for j in range(i):
-                factor[i, j] = sd * math.tanh(0.5 * odds[g, m]) * remaining
-                remaining /= math.cosh(0.5 * odds[g, m])
-                m += 1
-        factor[i, i] = sd * remaining
         log_det += math.log(factor[i, i])
         inverse[i, i] = 1.0 / factor[i, i]
+        for j in range(n_features):
+            if j > i:
+                inverse[i, j] = 0.0
         for j in range(i):
             total = 0.0
             for q in range(j, i):
@@ -49,59 +48,36 @@ def fill_factor(log_sd, odds, g, correlated, factor, inverse):
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _covariance_density(
-    log_sd, odds, g, correlated, count, second, s, coefficients, n_components, rate, eta, factor, inverse
-):
-    """Log density of the scales and correlations of group ``g`` given ``count`` rows with scatter second[s], unnormalised."""
+def _covariance_density(u, g, model, numbers, count, second, s, factor, inverse, gradient):
+    """Log density of the coordinates u[g] of a covariance given ``count`` rows with scatter second[s], unnormalised."""
     n_features = factor.shape[0]
-    log_det = fill_factor(log_sd, odds, g, correlated, factor, inverse)
+    log_det = fill_factor(u, g, model, factor, inverse)
     if not math.isfinite(log_det):
         return -math.inf
-    value = -count * log_det
+    value = log_prior_and_gradient(u[g], gradient, model, numbers) - count * log_det
     # The trace of the inverse covariance times the scatter matrix.
     for m in range(n_features):
         for a in range(m + 1):
             for b in range(m + 1):
                 value -= 0.5 * inverse[m, a] * inverse[m, b] * second[s, a, b]
-    for e in range(log_sd.shape[1]):
-        x = log_sd[g, e]
-        value += coefficients[n_components, 1] * x + coefficients[n_components, 2] * x * x
-        value += coefficients[n_components, 3] * math.exp(2 * x)
-        value += (coefficients[n_components, 4] - rate) * math.exp(-2 * x)
-    m = 0
-    if correlated:
-        for i in range(n_features):
-            for j in range(i):
-                b = eta + 0.5 * (n_features - 2 - j)
-                value -= 2.0 * b * math.log(math.cosh(0.5 * odds[g, m]))
-                m += 1
     return value
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def move_covariance(
-    log_sd, odds, g, correlated, count, second, coefficients, n_components, rate, eta, new_sd, new_odds, factor, inverse
-):
-    """Metropolis steps of one group's scales and correlations, with steps of many sizes."""
-    value = _covariance_density(
-        log_sd, odds, g, correlated, count, second, g, coefficients, n_components, rate, eta, factor, inverse
-    )
+def move_covariance(u, g, model, numbers, count, second, size, proposal, factor, inverse, gradient):
+    """Metropolis steps of the ``size`` coordinates of one group's covariance, with steps of many sizes."""
+    value = _covariance_density(u, g, model, numbers, count, second, g, factor, inverse, gradient)
     for _ in range(_STEPS):
         step = 0.03 * 60.0 ** np.random.uniform()
-        for e in range(log_sd.shape[1]):
-            new_sd[0, e] = log_sd[g, e] + step * np.random.standard_normal()
-        for m in range(odds.shape[1]):
-            new_odds[0, m] = odds[g, m] + step * np.random.standard_normal()
-        proposed = _covariance_density(
-            new_sd, new_odds, _PROPOSED, correlated, count, second, g, coefficients, n_components, rate, eta, factor,
-            inverse,
-        )  # fmt: skip
-        if math.log(np.random.uniform()) < proposed - value:
-            for e in range(log_sd.shape[1]):
-                log_sd[g, e] = new_sd[0, e]
-            for m in range(odds.shape[1]):
-                odds[g, m] = new_odds[0, m]
-            value = proposed
+        for m in range(u.shape[1]):
+            proposal[0, m] = u[g, m]
+            if m < size:
+                proposal[0, m] += step * np.random.standard_normal()
+        new = _covariance_density(proposal, _PROPOSED, model, numbers, count, second, g, factor, inverse, gradient)
+        if math.log(np.random.uniform()) < new - value:
+            for m in range(size):
+                u[g, m] = proposal[0, m]
+            value = new
 
 
 @njit(nogil=True, cache=True, error_model="numpy")

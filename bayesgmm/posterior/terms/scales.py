@@ -74,6 +74,13 @@ class ScalesTerm(Term):
             power = g + prior.shape * n - (0.0 if jacobian else 1.0)
         self.numbers = np.array([start, n, at_rate if self.hyper else -1, c1, c2, c3, c4, power, inverse_scale])
 
+    @property
+    def gamma(self) -> tuple[float, float, float]:
+        """Shape and rate of an unknown rate's prior, and the shape of the variances' prior; zeros where none is unknown."""
+        if self.hyper is None or not isinstance(self.prior, InverseGammaScale):
+            return 0.0, 0.0, 0.0
+        return *self.hyper, self.prior.shape
+
     @classmethod
     def of(
         cls, part: Scales, priors: Priors, n_components: int, start: int, at_rate: int, jacobian: bool
@@ -105,11 +112,27 @@ class ScalesTerm(Term):
         g, h = self.hyper
         draws = rng.standard_gamma(g + 1, (n_draws, 1))
         rate = np.log(draws) + np.log(rng.uniform(size=(n_draws, 1))) / g - np.log(h)
-        unit = replace(self.prior, rate=1.0, hyper=None)  # type: ignore[call-arg]
-        return {"scales": self._log_scales(unit, shape, rng) + 0.5 * rate, "rate": rate}
+        return {"scales": self._log_scales(self._of_rate_one(), shape, rng) + 0.5 * rate, "rate": rate}
 
     def _log_scales(self, prior: ScalePrior, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
-        """Log standard deviations, by inverting the distribution function on a fine grid."""
+        """Log standard deviations, by inverting the distribution function."""
+        grid, cumulative = self._distribution(prior)
+        return np.interp(rng.uniform(size=shape) * cumulative[-1], cumulative, grid)
+
+    def distribution(self, n_points: int) -> Array:
+        """Points of the log standard deviation and its distribution function there (2, Q); for rate one where it is unknown."""
+        grid, cumulative = self._distribution(self._of_rate_one())
+        # All but the last 1e-15 at either end.
+        first, last = np.interp(cumulative[-1] * np.array([1e-15, 1 - 1e-15]), cumulative, grid)
+        points = np.linspace(first, last, n_points)
+        below = np.interp(points, grid, cumulative)
+        return np.stack([points, (below - below[0]) / (below[-1] - below[0])])
+
+    def _of_rate_one(self) -> ScalePrior:
+        return self.prior if self.hyper is None else replace(self.prior, rate=1.0, hyper=None)  # type: ignore[call-arg]
+
+    def _distribution(self, prior: ScalePrior) -> tuple[Array, Array]:
+        """A fine grid of log standard deviations, and the distribution function there, not normalised."""
         grid = np.linspace(-30.0, 30.0, _GRID)
         with np.errstate(over="ignore"):
             log_density = prior.log_density(grid, self.n_components, self.part.n_features)
@@ -117,7 +140,7 @@ class ScalesTerm(Term):
         cumulative = np.concatenate([[0.0], np.cumsum(0.5 * (density[1:] + density[:-1]))])
         inside = np.flatnonzero(density > 0)
         likely = slice(max(inside[0] - 1, 0), inside[-1] + 1)
-        return np.interp(rng.uniform(size=shape) * cumulative[-1], cumulative[likely], grid[likely])
+        return grid[likely], cumulative[likely]
 
     def variable(self) -> Any:
         sd = self.prior.standard_deviation(self.part.dims, self.n_components, self.part.n_features)
