@@ -55,6 +55,7 @@ _HOME = {
     "plot_predictive": "report.plots.model",
     "plot_uncertain_rows": "report.plots.rows",
     "plot_verdict": "report.plots.checks",
+    "PosteriorMixture": "kept.estimator",
     "load_model": "kept",
     "save_model": "kept",
     "analyze": "analysis",
@@ -80,6 +81,7 @@ if TYPE_CHECKING:
     from .em.membership_intervals import membership_intervals
     from .em.standard_errors import standard_errors
     from .kept import load_model, save_model
+    from .kept.estimator import PosteriorMixture
     from .posterior import HalfNormalScale, InverseGammaScale, LogNormalScale, Priors
     from .posterior.maximum import find_map
     from .posterior.pymc_model import build_model

@@ -1,7 +1,16 @@
 """Data in: read and check a table, standardise it, bundled sets. Light to import, and knows no other part."""
 
 from .account import Account
-from .arguments import RULES, check_arguments, check_counts, check_path, check_whole, checked, checked_with
+from .arguments import (
+    RULES,
+    check_arguments,
+    check_counts,
+    check_path,
+    check_switch,
+    check_whole,
+    checked,
+    checked_with,
+)
 from .checks import check_components, checked_weight
 from .chunks import read_chunks
 from .datasets import bundled_names, list_datasets, load_dataset
@@ -33,6 +42,7 @@ __all__ = [
     "check_counts",
     "check_finite",
     "check_path",
+    "check_switch",
     "check_whole",
     "checked",
     "checked_weight",

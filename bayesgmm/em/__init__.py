@@ -12,6 +12,7 @@ from .read_plain import fit_from_plain
 from .result import EMFit
 from .same_data import check_same_data
 from .standard_errors import StandardErrors, standard_errors
+from .validated import MembershipTransformer, TableInput
 
 __all__ = [
     "FORMAT",
@@ -20,7 +21,9 @@ __all__ = [
     "Grid",
     "LikelihoodRatioTest",
     "MembershipIntervals",
+    "MembershipTransformer",
     "StandardErrors",
+    "TableInput",
     "aic",
     "bic",
     "check_same_data",

@@ -8,19 +8,17 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, DensityMixin, TransformerMixin
+from sklearn.base import BaseEstimator, DensityMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from ..data import (
     RULES,
     InputError,
     Scaling,
-    as_pandas,
     check_arguments,
     check_components,
-    check_finite,
     check_whole,
     checked_weight,
 )
@@ -32,6 +30,7 @@ from .given import check_distinct, given_starts
 from .prepare import Prepared, prepare_values
 from .result import EMFit
 from .standard_errors import StandardErrors, standard_errors
+from .validated import MembershipTransformer, TableInput
 
 __all__ = ["GaussianMixture"]
 
@@ -52,7 +51,7 @@ _OWN_RULES = {
 }
 
 
-class GaussianMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin, BaseEstimator):
+class GaussianMixture(MembershipTransformer, TableInput, DensityMixin, BaseEstimator):
     """Gaussian mixture fitted by maximum likelihood; a drop-in for `sklearn.mixture.GaussianMixture`.
 
     Parameters
@@ -153,9 +152,9 @@ class GaussianMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Density
         given = {name: value for name, value in self.get_params(deep=False).items() if name in _CHECKED}
         check_arguments(given, _OWN_RULES)
         values = self._values(X, reset=True)
-        names = getattr(self, "feature_names_in_", [f"x{j}" for j in range(values.shape[1])])
         weight = checked_weight(sample_weight, len(values))
-        prepared = prepare_values(values, tuple(map(str, names)), structure_named(self.covariance_type), weight)
+        structure = structure_named(self.covariance_type)
+        prepared = prepare_values(values, self._names(values.shape[1]), structure, weight)
         check_components(self.n_components, prepared.design.n_rows)
         if not self.reg_covar:
             check_distinct(prepared, self.n_components)
@@ -229,12 +228,6 @@ class GaussianMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Density
 
     # Using what was fitted
 
-    def _values(self, X: Any, reset: bool) -> Array:
-        """Checked values (N, D) of any table."""
-        minimum = 2 if reset else 1
-        with np.errstate(over="ignore", invalid="ignore"):  # scikit-learn adds all values up
-            return validate_data(self, _known(X), reset=reset, dtype=np.float64, ensure_min_samples=minimum)
-
     def _mixture(self) -> Mixture:
         """The mixture that the attributes describe, in the units of the data."""
         check_is_fitted(self, ["weights_", "means_", "covariances_"])
@@ -253,14 +246,6 @@ class GaussianMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Density
     def predict_proba(self, X: Any) -> Array:
         """Responsibilities (N, K)."""
         return responsibilities(*self._standardised(X))[0]
-
-    def transform(self, X: Any) -> Array:
-        """As `predict_proba`: a step of a pipeline; with ``set_output`` its columns have names."""
-        return self.predict_proba(X)
-
-    @property
-    def _n_features_out(self) -> int:
-        return len(self.weights_)
 
     def predict(self, X: Any) -> NDArray[np.intp]:
         """Most probable component of each row (N,)."""
@@ -370,25 +355,3 @@ class GaussianMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Density
     def _repr_html_(self) -> str:
         """In notebooks: scikit-learn's diagram before the fit, the summary after it."""
         return self.result_._repr_html_() if hasattr(self, "result_") else super()._repr_html_()
-
-
-def _known(X: Any) -> Any:
-    """Tables that scikit-learn does not know, as pandas frames; anything else as it is.
-
-    Raises
-    ------
-    InputError
-        A mask hides a value: scikit-learn would take what lies under it.
-    """
-    if isinstance(X, np.ma.MaskedArray):
-        frame = as_pandas(X)
-        check_finite(frame.to_numpy(), frame)
-        return frame.to_numpy()
-    if isinstance(X, np.ndarray | list) or hasattr(X, "iloc"):
-        return X
-    import narwhals.stable.v2 as nw
-
-    table = nw.from_native(X, pass_through=True)
-    if isinstance(table, nw.LazyFrame):
-        table = table.collect()
-    return table.to_pandas() if isinstance(table, nw.DataFrame) else X

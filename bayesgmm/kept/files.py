@@ -10,18 +10,15 @@ of itself, so that what was edited, damaged or mixed up is refused. Nothing of t
 from __future__ import annotations
 
 import json
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..checks import diagnose
 from ..data import InputError, Scaling, check_whole, checked, checked_with, digest_of, write_bytes, write_text
 from ..em import FORMAT, EMFit, fit_document, fit_from_plain, json_digest
 from ..mixture import Mixture, structure_named
 from ..report.files import read_folder
-from ..sampling import Posterior
 from .model import KeptFit, KeptPosterior
 
 __all__ = ["load_model", "save_model"]
@@ -36,7 +33,7 @@ def save_model(model: Any, path: str | Path, *, draws: int = _DRAWS) -> Path:
 
     Parameters
     ----------
-    model : EMFit, fitted GaussianMixture, DataTree of `sample_posterior`, or a model loaded
+    model : EMFit, fitted GaussianMixture or PosteriorMixture, DataTree of `sample_posterior`, or a model loaded
     path : str or Path
         Ends in ``.json``. A posterior's draws go into a file of the same name that ends in ``.nc``.
     draws : int
@@ -59,7 +56,7 @@ def save_model(model: Any, path: str | Path, *, draws: int = _DRAWS) -> Path:
     if isinstance(fit, EMFit):
         write_text(path, json.dumps(fit_document(fit), indent=1))
         return path
-    kept = model if isinstance(model, KeptPosterior) else _kept_posterior(model)
+    kept = model if isinstance(model, KeptPosterior) else KeptPosterior.of(getattr(model, "posterior_", model))
     kept = kept.thinned(draws)
     content = _draws_content(kept)
     beside = path.with_suffix(".nc")
@@ -102,22 +99,6 @@ def load_model(path: str | Path) -> KeptFit | KeptPosterior:
         if isinstance(error, InputError):
             raise
         raise _damaged(path) from None
-
-
-def _kept_posterior(post: Any) -> KeptPosterior:
-    if not (hasattr(post, "children") and hasattr(post, "attrs")):
-        raise InputError(
-            f"a {type(post).__name__} is no fitted model; give an EMFit, a fitted GaussianMixture, or what sample_posterior "
-            "returned"
-        )
-    view = Posterior.read(post)
-    provenance = {
-        "bayesgmm": version("bayesgmm"),
-        "data": str(post.attrs.get("data_name", "data")),
-        "verdict": str(diagnose(post).verdict),
-        "draws_sampled": len(view.draws.weights),
-    }
-    return KeptPosterior(view.columns, view.scaling, provenance, view.draws, view.em)
 
 
 def _draws_content(kept: KeptPosterior) -> bytes:
@@ -166,7 +147,7 @@ def _from_report(folder: Path) -> KeptPosterior:
     """The headline model of a report, all its draws."""
     saved = read_folder(folder)
     headline = json.loads((folder / "analysis.json").read_text(encoding="utf-8"))["headline"]
-    return _kept_posterior(saved.posteriors[headline])
+    return KeptPosterior.of(saved.posteriors[headline])
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -13,16 +13,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..checks import diagnose
 from ..clusters import ScoredRows, nowhere_empty, summarise_rows
 from ..contrast import log_predictive
 from ..data import CI_PROB, InputError, Scaling, check_ci_prob, rows_to_score
 from ..em import EMFit, GaussianMixture
 from ..mixture import Mixture, responsibilities
+from ..sampling import Posterior
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -169,18 +172,45 @@ class KeptPosterior(_Kept):
     draws: Mixture
     em: Mixture
 
+    @classmethod
+    def of(cls, post: Any) -> KeptPosterior:
+        """All draws of what `sample_posterior` returned.
+
+        Raises
+        ------
+        InputError
+            It is something else.
+        """
+        if not (hasattr(post, "children") and hasattr(post, "attrs")):
+            raise InputError(
+                f"a {type(post).__name__} is no fitted model; give an EMFit, a fitted GaussianMixture or PosteriorMixture, or "
+                "what sample_posterior returned"
+            )
+        view = Posterior.read(post)
+        provenance = {
+            "bayesgmm": version("bayesgmm"),
+            "data": str(post.attrs.get("data_name", "data")),
+            "verdict": str(diagnose(post).verdict),
+            "draws_sampled": len(view.draws.weights),
+        }
+        return cls(view.columns, view.scaling, provenance, view.draws, view.em)
+
     @cached_property
     def _standardised(self) -> Mixture:
         return self.draws.standardised(self.scaling)
+
+    def rows(self, values: Array, labels: Any) -> ScoredRows:
+        """Rows (N, D) as they are scored."""
+        em = nowhere_empty(self.em).standardised(self.scaling)
+        standard = self.scaling.standardise(values)
+        return ScoredRows(self._standardised, em, standard, np.asarray(labels), self.scaling.log_jacobian)
 
     def score(self, new_data: Any, ci_prob: float = CI_PROB) -> Scores:
         """As `KeptFit.score`, with equal-tailed intervals of mass ``ci_prob``."""
         check_ci_prob(ci_prob)
         values, labels = self._rows(new_data)
-        standard = self.scaling.standardise(values)
-        em = nowhere_empty(self.em).standardised(self.scaling)
-        rows = ScoredRows(self._standardised, em, standard, np.asarray(labels), self.scaling.log_jacobian)
-        found = summarise_rows(rows, ci_prob)
+        rows = self.rows(values, labels)
+        standard, found = rows.values, summarise_rows(rows, ci_prob)
         factors, means = _inverse_factors(self._standardised), self._standardised.means
         tail = np.mean([_tail(means[s], factors[s], standard) for s in range(len(means))], axis=0)
         return Scores(
