@@ -17,7 +17,7 @@ from .clusters.memberships import memberships
 from .contrast import em_vs_posterior, kmeans_contrast
 from .data import InputError, Table, as_table, check_counts, checked, checked_with, framed, set_aside, write_text
 from .em import Grid, fit_grid
-from .mixture import COVARIANCE_TYPES, ModelKey
+from .mixture import COVARIANCE_TYPES, ModelKey, structures_named
 from .posterior import Priors, Target
 from .report.files import draw_store, prepare_folder, read_folder, write_folder
 from .report.findings import Findings
@@ -193,7 +193,7 @@ def concluded(
 def analyze(
     data: Any,
     n_components: Iterable[int] | None = None,
-    covariance_types: Sequence[str] = COVARIANCE_TYPES,
+    covariance_types: str | Sequence[str] = COVARIANCE_TYPES,
     *,
     columns: Sequence[str] | None = None,
     posterior: Cells = "bic",
@@ -217,7 +217,8 @@ def analyze(
         Anything that `data.as_table` reads.
     n_components : iterable of int, optional
         By default 1 to 6, and further, up to 10, for as long as the largest is the most probable.
-    covariance_types : sequence of str
+    covariance_types : sequence of str, or "all"
+        As in `fit_grid`.
     columns : sequence of str, optional
         Columns to use; all by default.
     posterior : {"bic", "all"} or list of (K, covariance type)
@@ -257,7 +258,7 @@ def analyze(
     table, held = set_aside(table, holdout, random_seed)
     priors = Priors() if priors is None else priors
     ks = list(_FIRST_COUNTS) if n_components is None else sorted({int(k) for k in n_components})
-    names = list(dict.fromkeys(covariance_types))
+    names = [structure.name for structure in structures_named(covariance_types)]
     ks = [k for k in ks if k <= table.n_obs] if n_components is None else ks
     # Every request is checked before the first fit.
     targets = {(k, name): Target.of(table, k, name, priors) for k in ks for name in names}

@@ -163,3 +163,14 @@ def test_interrupt_is_130() -> None:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.returncode == 130
     assert done.stderr == "bayesgmm: interrupted\n"
+
+
+def test_covariance_names_are_those_of_the_package():
+    """The command line lists names without importing the structures."""
+    from bayesgmm.cli.options import DEFAULT_COVARIANCES, Structure, parse_covariances
+    from bayesgmm.mixture import COVARIANCE_TYPES, structure_named, structures_named
+
+    every = {structure.name for structure in structures_named("all")}
+    assert set(parse_covariances("all")) == every
+    assert {structure_named(name).name for name in Structure} == every
+    assert tuple(parse_covariances(DEFAULT_COVARIANCES)) == COVARIANCE_TYPES

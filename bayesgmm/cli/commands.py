@@ -14,7 +14,7 @@ from ..data import InputError
 from ..sampling.settings import Settings
 from .doctor import doctor
 from .options import (
-    ALL_COVARIANCES,
+    DEFAULT_COVARIANCES,
     AsJson,
     Chains,
     Components,
@@ -95,7 +95,7 @@ def _common(
 def report(
     reading: Reading,
     components: ReportComponents = None,
-    covariance: Covariance = ALL_COVARIANCES,
+    covariance: Covariance = DEFAULT_COVARIANCES,
     priors: PriorsText = None,
     output: Annotated[str, typer.Option("-o", "--output", help="Folder for the results.")] = "bayesgmm-report",
     seed: Seed = 0,
@@ -190,7 +190,7 @@ def _show_analysis(analysis: Analysis, output: Path) -> None:
 def em(
     reading: Reading,
     components: Components = "1:6",
-    covariance: Covariance = ALL_COVARIANCES,
+    covariance: Covariance = DEFAULT_COVARIANCES,
     seed: Seed = 0,
     config: Config = None,
     quiet: Quiet = False,

@@ -20,22 +20,38 @@ if TYPE_CHECKING:
     from ..posterior import Priors
 
 __all__ = [
-    "ALL_COVARIANCES", "AsJson", "Chains", "Columns", "Components", "Config", "Covariance", "Data", "Draws", "PriorsText",
+    "DEFAULT_COVARIANCES", "AsJson", "Chains", "Columns", "Components", "Config", "Covariance", "Data", "Draws", "PriorsText",
     "Quiet", "ReportComponents", "Seed", "Structure", "output_path", "parse_components", "parse_covariances", "parse_names",
     "parse_priors", "priors_for",
 ]  # fmt: skip
 
 
 class Structure(StrEnum):
-    """Covariance types, for the options that take one."""
+    """Covariance types: scikit-learn's names and mclust's, written out, as the command line starts without the package."""
 
     full = "full"
     tied = "tied"
     diag = "diag"
     spherical = "spherical"
+    EEI = "EEI"
+    EII = "EII"
+    VEI = "VEI"
+    EVI = "EVI"
+    VEE = "VEE"
+    EVE = "EVE"
+    VVE = "VVE"
+    EEV = "EEV"
+    VEV = "VEV"
+    EVV = "EVV"
+    VVV = "VVV"
+    EEE = "EEE"
+    VVI = "VVI"
+    VII = "VII"
 
 
-ALL_COVARIANCES = ",".join(Structure)
+DEFAULT_COVARIANCES = "full,tied,diag,spherical"
+# mclust's names of these four say nothing new.
+_ALL_COVARIANCES = ",".join(name for name in Structure if name not in ("VVV", "EEE", "VVI", "VII"))
 _RICHARDSON_GREEN = "richardson-green"
 
 
@@ -82,14 +98,14 @@ def parse_names(text: str | None) -> list[str] | None:
 
 
 def parse_covariances(text: str) -> list[str]:
-    """Covariance types separated by commas.
+    """Covariance types separated by commas, or "all" of them.
 
     Raises
     ------
     InputError
         Naming the first that is unknown.
     """
-    names = parse_names(text) or []
+    names = parse_names(_ALL_COVARIANCES if text.strip() == "all" else text) or []
     for name in names:
         if name not in Structure.__members__:
             raise InputError(f"--covariance {name} is unknown: choose among {', '.join(Structure)}")

@@ -22,7 +22,16 @@ from typing import Any
 import numpy as np
 
 from ..data import InputError, check_counts, checked_with
-from ..mixture import COVARIANCE_TYPES, Mixture, Structure, model_names, place_of, single_threaded_blas, structure_named
+from ..mixture import (
+    COVARIANCE_TYPES,
+    Mixture,
+    Structure,
+    model_names,
+    place_of,
+    single_threaded_blas,
+    structure_named,
+    structures_named,
+)
 from .algorithm.iterate import MAX_ITER, TOL
 from .cells import Cell, Grid, rewritten
 from .fit import fit_prepared, standardised_start
@@ -41,7 +50,7 @@ _MERGES = 10
 def fit_grid(
     data: Any,
     n_components: Iterable[int] = range(1, 10),
-    covariance_types: Iterable[str] = COVARIANCE_TYPES,
+    covariance_types: str | Iterable[str] = COVARIANCE_TYPES,
     *,
     sample_weight: Any = None,
     n_starts: int | str = "auto",
@@ -59,7 +68,8 @@ def fit_grid(
     ----------
     data : Table, array (N, D) or data frame
     n_components : iterable of int
-    covariance_types : iterable of str
+    covariance_types : iterable of str, or "all"
+        By scikit-learn's names or mclust's; "all" for mclust's fourteen, those that coincide on these data once.
     sample_weight, n_starts, tol, max_iter, ridge :
         As in `fit_mixture`.
     random_state : int or None
@@ -103,7 +113,7 @@ def extended(
     """
     names = {name for _, name in (*grid.fits, *grid.failures, *grid.aliases)}
     options = {"n_starts": "auto", "tol": TOL, "max_iter": MAX_ITER, "ridge": 0.0}
-    counts, structures = _axes(n_components, sorted(names, key=COVARIANCE_TYPES.index))
+    counts, structures = _axes(n_components, sorted(names, key=place_of))
     how = _How(sample_weight, missing, options, random_state, n_jobs, progressbar)
     return _filled(grid, data, counts, structures, how)
 
@@ -142,14 +152,13 @@ def _own_cells(counts: list[int], structures: list[Structure], n_features: int) 
     return {(k, s.name): (k, names[k][s.name]) for k in counts for s in structures}
 
 
-def _axes(n_components: Iterable[int], covariance_types: Iterable[str]) -> tuple[list[int], list[Structure]]:
-    """Distinct counts in order, and structures with the narrower ones first."""
+def _axes(n_components: Iterable[int], covariance_types: str | Iterable[str]) -> tuple[list[int], list[Structure]]:
+    """Distinct counts in order, and structures with the narrower ones, which are the cheaper ones, first."""
     counts = sorted({int(k) for k in ([n_components] if isinstance(n_components, int) else n_components)})
-    names = [covariance_types] if isinstance(covariance_types, str) else list(covariance_types)
-    if not counts or not names:
+    structures = structures_named(covariance_types)
+    if not counts or not structures:
         raise InputError("the grid is empty; give at least one n_components and one covariance type")
-    structures = {name: structure_named(name) for name in names}
-    return counts, sorted(structures.values(), key=lambda s: len(s.contains))
+    return counts, structures
 
 
 def _workers(n_jobs: int | None) -> int:
@@ -227,7 +236,7 @@ class _Work:
         k, name = cell
         below = [(j, name) for j, other in self.own if other == name and j < k and self.own[j, other] in fits]
         inside = [(k, narrower) for narrower in structure_named(name).contains]
-        near = [self.own.get(c) for c in (*([max(below)] if below else []), *inside)]
+        near = dict.fromkeys(self.own.get(c) for c in (*([max(below)] if below else []), *inside))
         return [(c, fits[c]) for c in near if c in fits and c != cell and fits[c].outcome in _SOUND]
 
     def _ahead_of(self, fits: dict[Cell, EMFit], cell: Cell) -> tuple[Cell, EMFit] | None:
@@ -248,7 +257,11 @@ class _Work:
 
     def _from_below(self, fits: dict[Cell, EMFit], cell: Cell) -> list[Mixture]:
         starts = []
-        for (k, name), fit in self._neighbours(fits, cell):
+        near = self._neighbours(fits, cell)
+        inside = {other for (k, name), _ in near if k == cell[0] for other in structure_named(name).contains}
+        for (k, name), fit in near:
+            if k == cell[0] and name in inside:
+                continue  # what contains it started from it
             if k == cell[0]:
                 starts.append(self._carried(fit.standardised, name, cell[1]))
             elif k == cell[0] - 1:

@@ -21,7 +21,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..data import CI_PROB, InputError, check_ci_prob, checked
 from ..mixture import Mixture
-from .standard_errors import Layout, StandardErrors, component_scores, whitened
+from .scores import Layout, component_scores, whitened
+from .standard_errors import StandardErrors
 
 __all__ = ["MembershipIntervals", "membership_intervals"]
 

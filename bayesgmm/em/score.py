@@ -5,7 +5,8 @@ With expected counts n_k, EM's image (w', mu', S') of (w, mu, S) and P = S^-1, t
 - in the logits of the weights: n_k - n w_k, n the sum of the counts,
 - in the means: n_k P_k (mu'_k - mu_k),
 - in the covariances, entry by entry: n_k P_k (S'_k + (mu'_k - mu_k)(mu'_k - mu_k)' - S_k) P_k / 2, then added up over
-  the entries that the structure ties together, which is what `Structure.reduce` does.
+  the entries that the structure ties together, which is what `Structure.reduce` does. Where the structure is no linear
+  space, what counts of it is the part along the surface of its covariances.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..mixture import Mixture, Statistics
+from ..mixture import Mixture, Statistics, Structure, tangent
 
 __all__ = ["Score", "score"]
 
@@ -49,9 +50,8 @@ def score(mixture: Mixture, statistics: Statistics) -> Score:
     counts = np.maximum(statistics.counts, 1e-300)
     shift = statistics.first / counts[:, None]
     apart = shift + statistics.centres - mixture.means
-    image = structure.dense(
-        structure.maximise(counts, shift, statistics.second), mixture.n_components, mixture.n_features
-    )
+    wide = structure.linear
+    image = wide.dense(wide.maximise(counts, shift, statistics.second), mixture.n_components, mixture.n_features)
     dense = mixture.dense_covariances
     excess = counts[:, None, None] * (image + apart[:, :, None] * apart[:, None, :] - dense)
     factor = np.linalg.cholesky(dense)
@@ -63,6 +63,13 @@ def score(mixture: Mixture, statistics: Statistics) -> Score:
     means = np.linalg.solve(upper, white_means[..., None])[..., 0]
     covariances = np.linalg.solve(upper, np.swapaxes(np.linalg.solve(upper, white), -1, -2))
     logits = statistics.counts - total * mixture.weights
-    own_white = structure.reduce(white)
+    own_white = structure.reduce(white) if wide is structure else _along_surface(structure, dense, factor, white)
     norm = float(np.sqrt((logits**2).sum() + (white_means**2).sum() + (own_white**2).sum()) / total)
     return Score(logits, means, structure.reduce(covariances), norm)
+
+
+def _along_surface(structure: Structure, dense: Array, factor: Array, white: Array) -> Array:
+    """Length, as one number, of the part of a whitened gradient (K, D, D) along the surface of a structure's covariances."""
+    moves = np.linalg.solve(factor, np.swapaxes(np.linalg.solve(factor, tangent(structure, dense)), -1, -2))
+    basis, _ = np.linalg.qr(moves.reshape(len(moves), -1).T)
+    return np.asarray(np.linalg.norm(basis.T @ white.ravel()))

@@ -7,6 +7,9 @@ would hold less what the labels take away::
 
     I = -E[Hessian of the complete log likelihood] - sum_i (sum_k r_ik s_ik s_ik' - s_i s_i')
 
+Where covariances are no linear space (mclust's VEI and others), the coordinates are those of the structure's parts, the
+Hessian counts their second derivatives, and what is reported follows by the delta method.
+
 Both parts are exact and need one pass over the data. The sandwich (White 1982, Econometrica 50) is
 I^-1 (sum_i s_i s_i') I^-1: it holds where the model is wrong, too. The bootstrap draws rows with replacement and runs
 EM from the estimate (McLachlan & Peel 2000, Finite Mixture Models, section 2.16).
@@ -22,8 +25,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..data import InputError, Scaling, checked
-from ..mixture import Design, Mixture, responsibilities, run_parallel, single_threaded_blas, whitening
+from ..mixture import (
+    Design,
+    Mixture,
+    curvature,
+    responsibilities,
+    run_parallel,
+    single_threaded_blas,
+    whitening,
+)
 from .algorithm.iterate import run_em
+from .scores import Layout, component_scores, whitened
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -179,60 +191,6 @@ METHODS = ("information", "sandwich", "bootstrap")
 _Found = tuple[Array, Array, Array]
 
 
-class Layout:
-    """Where the coordinates of a mixture lie in a vector of P: K - 1 logits, means, distinct covariance entries.
-
-    Attributes
-    ----------
-    n_parameters : int
-        P.
-    directions : (Q, D, D)
-        Change of one covariance matrix when one of its distinct entries grows.
-    blocks : (K,)
-        Which block of Q coordinates is each component's.
-    """
-
-    def __init__(self, mixture: Mixture) -> None:
-        self.k, self.d = mixture.means.shape
-        self.directions, self.blocks = mixture.structure.directions(self.k, self.d)
-        self.n_blocks = int(self.blocks.max()) + 1
-        self.first_covariance = self.k - 1 + self.k * self.d
-        self.n_parameters = self.first_covariance + self.n_blocks * len(self.directions)
-
-    def of_component(self, k: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        """Where the mean (D,) and the covariance entries (Q,) of component ``k`` are."""
-        q = len(self.directions)
-        return self.k - 1 + k * self.d + np.arange(self.d), self.first_covariance + self.blocks[k] * q + np.arange(q)
-
-
-def component_scores(
-    mixture: Mixture, layout: Layout, inverse: Array, along: Array, x: Array, k: int
-) -> tuple[Array, NDArray[np.intp], Array]:
-    """Scores s_ik of rows ``x`` (B, D) had they come from component ``k``, weights' part not centred.
-
-    Parameters
-    ----------
-    inverse, along : (K, D, D), (K, Q, D, D)
-        Inverse Cholesky factors, and the layout's directions in whitened coordinates.
-
-    Returns
-    -------
-    own : (B, 1 + D + Q), or one column less for the last component, whose logit is fixed
-    where : which of the P coordinates these are
-    z : (B, D)
-        Whitened rows.
-    """
-    z = (x - mixture.means[k]) @ inverse[k].T
-    products = (z[:, :, None] * z[:, None, :]).reshape(len(x), -1)
-    flat = along[k].reshape(len(layout.directions), -1)
-    entries = 0.5 * (products @ flat.T - np.trace(along[k], axis1=-2, axis2=-1))
-    own = np.concatenate([np.ones((len(x), 1)), z @ inverse[k], entries], axis=1)
-    where = np.concatenate([[k], *layout.of_component(k)])
-    if k == mixture.n_components - 1:
-        return own[:, 1:], where[1:], z
-    return own, where, z
-
-
 class _Moments:
     """Sums over rows that the information and the sandwich are made of.
 
@@ -294,6 +252,11 @@ def _complete_information(mixture: Mixture, layout: Layout, sums: _Moments, inve
         # tr(E F M) of symmetric E, F, M.
         weighted = flat @ (e @ sums.second[c]).swapaxes(-1, -2).reshape(len(e), -1).T
         result[np.ix_(entries, entries)] += 0.5 * (weighted + weighted.T) - 0.5 * sums.counts[c] * flat @ flat.T
+    if layout.curved:
+        excess = sums.second - sums.counts[:, None, None] * np.eye(layout.d)
+        slope = 0.5 * inverse.swapaxes(-1, -2) @ excess @ inverse
+        first = layout.first_covariance
+        result[first:, first:] -= curvature(mixture.structure, mixture.dense_covariances, slope)
     return result
 
 
@@ -321,12 +284,6 @@ def _covariance(mixture: Mixture, design: Design, sandwich: bool) -> Array | Non
     return covariance
 
 
-def whitened(mixture: Mixture, layout: Layout) -> tuple[Array, Array]:
-    """What `component_scores` takes: inverse Cholesky factors (K, D, D), and directions (K, Q, D, D) in their scale."""
-    inverse, _ = whitening(mixture)
-    return inverse, inverse[:, None] @ layout.directions @ inverse[:, None].swapaxes(-1, -2)
-
-
 def _by_information(mixture: Mixture, covariance: Array) -> _Found:
     """Standard errors of the standardised parameters, from their covariance (P, P)."""
     layout, (k, d) = Layout(mixture), mixture.means.shape
@@ -335,6 +292,12 @@ def _by_information(mixture: Mixture, covariance: Array) -> _Found:
     weights = np.sqrt(np.einsum("ki,ij,kj->k", jacobian, covariance[: k - 1, : k - 1], jacobian))
     se = np.sqrt(np.diagonal(covariance))
     means = se[k - 1 : layout.first_covariance].reshape(k, d)
+    if layout.curved:
+        own = covariance[layout.first_covariance :, layout.first_covariance :]
+        spread = np.einsum(
+            "kqij,kqij->kij", layout.directions, np.tensordot(own, layout.directions, (1, 1)).swapaxes(0, 1)
+        )
+        return weights, means, np.sqrt(np.maximum(spread, 0.0))
     entries = se[layout.first_covariance :].reshape(layout.n_blocks, -1)[layout.blocks]
     return weights, means, np.einsum("kq,qij->kij", entries, layout.directions)
 

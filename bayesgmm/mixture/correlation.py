@@ -36,7 +36,7 @@ def lkj_exponents(eta: float, n_features: int) -> Array:
 
 def factor_from_odds(odds: Array, n_features: int) -> Array:
     """Cholesky factors (..., D, D) of correlation matrices from log odds (..., D(D-1)/2)."""
-    factor = np.zeros((*odds.shape[:-1], n_features, n_features))
+    factor = np.zeros((*odds.shape[:-1], n_features, n_features), dtype=odds.dtype)
     m = 0
     for i in range(n_features):
         remaining = np.ones(odds.shape[:-1])

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
-from math import inf, isfinite, lgamma, log, pi
+from math import inf, isfinite, lgamma, log, pi, sqrt
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -52,6 +52,10 @@ class ScalePrior:
         """c0..c4 of the log density of the log standard deviation, Jacobian included."""
         raise NotImplementedError
 
+    def log_moments(self, n_components: int, n_features: int) -> tuple[float, float]:
+        """Mean and standard deviation of the log standard deviation."""
+        raise NotImplementedError
+
     def standard_deviation(self, dims: tuple[str, ...], n_components: int, n_features: int) -> Any:
         """The standard deviations as a variable of the PyMC model in context, with the dims given."""
         raise NotImplementedError
@@ -83,6 +87,9 @@ class LogNormalScale(ScalePrior):
         m, v = self.resolved(n_components, n_features), self.sigma**2
         return -0.5 * log(2 * pi * v) - 0.5 * m**2 / v, m / v, -0.5 / v, 0.0, 0.0
 
+    def log_moments(self, n_components: int, n_features: int) -> tuple[float, float]:
+        return self.resolved(n_components, n_features), self.sigma
+
     def standard_deviation(self, dims: tuple[str, ...], n_components: int, n_features: int) -> Any:
         import pymc as pm
 
@@ -101,6 +108,10 @@ class HalfNormalScale(ScalePrior):
 
     def coefficients(self, n_components: int, n_features: int) -> tuple[float, float, float, float, float]:
         return 0.5 * log(2 / (pi * self.sigma**2)), 1.0, 0.0, -0.5 / self.sigma**2, 0.0
+
+    def log_moments(self, n_components: int, n_features: int) -> tuple[float, float]:
+        # log Z^2 of a standard normal Z has mean -gamma - log 2 and variance pi^2 / 2.
+        return log(self.sigma) - 0.5 * (float(np.euler_gamma) + log(2)), pi / sqrt(8)
 
     def standard_deviation(self, dims: tuple[str, ...], n_components: int, n_features: int) -> Any:
         import pymc as pm
@@ -132,6 +143,16 @@ class InverseGammaScale(ScalePrior):
         if self.hyper is not None:
             return c0, -2 * self.shape, 0.0, 0.0, 0.0
         return c0 + self.shape * log(self.rate), -2 * self.shape, 0.0, 0.0, -self.rate
+
+    def log_moments(self, n_components: int, n_features: int) -> tuple[float, float]:
+        from scipy.special import polygamma
+
+        if self.hyper is not None:
+            raise InputError(
+                "InverseGammaScale(hyper=...) has no prior for volumes and shapes: give LogNormalScale, or a structure "
+                "of scales such as full, tied, diag or spherical"
+            )
+        return 0.5 * (log(self.rate) - float(polygamma(0, self.shape))), 0.5 * sqrt(float(polygamma(1, self.shape)))
 
     def standard_deviation(self, dims: tuple[str, ...], n_components: int, n_features: int) -> Any:
         import pymc as pm

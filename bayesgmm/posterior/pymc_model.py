@@ -93,6 +93,7 @@ def _coords(table: Table, n_components: int) -> dict[str, Any]:
         "feature": list(table.columns),
         "feature_bis": list(table.columns),
         "obs_id": table.index.to_numpy(),
+        "contrast": np.arange(1, table.n_features),
         "pair": [f"{table.columns[i]}:{table.columns[j]}" for i, j in pairs_of(table.n_features)],
     }
 

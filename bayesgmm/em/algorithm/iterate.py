@@ -118,7 +118,9 @@ class _Batch:
         """E-step at ``x``, and the EM map of it."""
         statistics = expectation_step(x, self.design, smallest)
         self.n_iter[self.active] += 1
-        image, image_smallest, empty = maximisation_step(statistics, x.structure, self.design.total, self.ridge)
+        image, image_smallest, empty = maximisation_step(
+            statistics, x.structure, self.design.total, self.ridge, x.covariances
+        )
         return statistics, image, image_smallest, empty | (image_smallest.min(1) <= self.collapsed)
 
     def _drop(self, gone: Flags, *rest: Any) -> list[Any]:

@@ -20,7 +20,7 @@ _EMPTY = 1e-4
 
 
 def maximisation_step(
-    statistics: Statistics, structure: Structure, total: float, ridge: float = 0.0
+    statistics: Statistics, structure: Structure, total: float, ridge: float = 0.0, start: Array | None = None
 ) -> tuple[Mixture, Array, Flags]:
     """M-step of S mixtures.
 
@@ -33,6 +33,8 @@ def maximisation_step(
         Sum of the case weights.
     ridge : float
         Added to all variances.
+    start : (S, compact shape), optional
+        Covariances of the E-step's mixtures, for structures without a closed form.
 
     Returns
     -------
@@ -44,7 +46,7 @@ def maximisation_step(
     """
     counts = np.maximum(statistics.counts, _EMPTY)
     shift = statistics.first / counts[..., None]
-    covariances = structure.maximise(counts, shift, statistics.second)
+    covariances = structure.maximise(counts, shift, statistics.second, start)
     if ridge > 0:
         covariances = structure.add_ridge(covariances, ridge)
     covariances, smallest = structure.floored(covariances, FLOOR)

@@ -8,21 +8,35 @@ from ...data import InputError
 from .base import Entry, Layout, Structure
 from .diag import DIAG
 from .eei import EEI
+from .eev import EEV
+from .eii import EII
+from .eve import EVE
+from .evi import EVI
+from .evv import EVV
 from .full import FULL
-from .parts import Correlations, Part, Scales
-from .spherical import Spherical
+from .parts import Correlations, Orientations, Part, Scales, Shapes, Volumes, contrasts
+from .spherical import SPHERICAL
+from .tangent import curvature, tangent
 from .tied import Tied
+from .vee import VEE
+from .vei import VEI
+from .vev import VEV
+from .vve import VVE
 
 __all__ = [
-    "COVARIANCE_TYPES", "STRUCTURES", "Correlations", "Entry", "Layout", "Part", "Scales", "Structure", "model_names",
-    "place_of", "structure_named",
+    "COVARIANCE_TYPES", "STRUCTURES", "Correlations", "Entry", "Layout", "Orientations", "Part", "Scales", "Shapes",
+    "Structure", "Volumes", "contrasts", "curvature", "model_names", "place_of", "structure_named", "structures_named",
+    "tangent",
 ]  # fmt: skip
 
 # scikit-learn's four, which are fitted by default, then mclust's others.
-_SCIKIT_LEARN = (FULL, Tied(), DIAG, Spherical())
-STRUCTURES: dict[str, Structure] = {s.name: s for s in (*_SCIKIT_LEARN, EEI())}
+_SCIKIT_LEARN = (FULL, Tied(), DIAG, SPHERICAL)
+_OTHERS = (EEI(), EII(), VEI(), EVI(), VEE(), EVE(), VVE(), EEV(), VEV(), EVV())
+STRUCTURES: dict[str, Structure] = {s.name: s for s in (*_SCIKIT_LEARN, *_OTHERS)}
 COVARIANCE_TYPES: tuple[str, ...] = tuple(s.name for s in _SCIKIT_LEARN)
-_BY_LETTERS = {s.letters: s for s in STRUCTURES.values()}
+# mclust's names for each of them; with one column it says E and V.
+_MCLUST = {s.letters: s for s in STRUCTURES.values()}
+_MCLUST |= {letters[0]: _MCLUST[letters] for letters in ("EII", "VII")}
 
 
 def place_of(name: str) -> int:
@@ -40,11 +54,25 @@ def structure_named(name: str | Structure) -> Structure:
     """
     if isinstance(name, Structure):
         return name
-    found = STRUCTURES.get(name, _BY_LETTERS.get(name)) if isinstance(name, str) else None
+    found = STRUCTURES.get(name, _MCLUST.get(name)) if isinstance(name, str) else None
     if found is None:
         known = ", ".join(STRUCTURES)
         raise InputError(f"covariance_type={name!r} is unknown: choose one of {known}")
     return found
+
+
+def structures_named(names: str | Structure | Iterable[str | Structure]) -> list[Structure]:
+    """Distinct structures, narrower ones first: of one name, of several, or with "all" every one there is.
+
+    Raises
+    ------
+    InputError
+        If there is none of a name.
+    """
+    if isinstance(names, str | Structure):
+        names = list(STRUCTURES) if names == "all" else [names]
+    found = {structure.name: structure for structure in map(structure_named, names)}
+    return sorted(found.values(), key=lambda s: len(s.contains))
 
 
 def model_names(structures: Iterable[Structure], n_components: int, n_features: int) -> dict[str, str]:

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...data import Scaling
-from .equivalence import reduced
+from .equivalence import narrower, reduced
 from .parts import Part
 
 __all__ = ["Entry", "Layout", "Structure"]
@@ -90,7 +90,6 @@ class Structure(ABC):
     name: str
     letters: str  # mclust's for volume, shape and orientation, E equal, V varying, I identity
     label: str
-    contains: tuple[str, ...] = ()  # narrower structures, whose solutions this one can only better
     common_scale: bool = False  # whether all features must keep one scale for the structure to be the same
 
     def __repr__(self) -> str:
@@ -101,6 +100,16 @@ class Structure(ABC):
     def identity(self, n_components: int, n_features: int) -> str:
         """What the structure is at this size: structures of one identity are one model (`equivalence`)."""
         return reduced(self.letters, n_components, n_features)
+
+    @property
+    def contains(self) -> tuple[str, ...]:
+        """Names of narrower structures, whose solutions this one can only better."""
+        return narrower(self.letters)
+
+    @property
+    def linear(self) -> Structure:
+        """The narrowest structure around this one whose covariances are a linear space, of the same compact shape."""
+        return self
 
     @abstractmethod
     def shape(self, n_components: int, n_features: int) -> tuple[int, ...]:
@@ -217,7 +226,7 @@ class Structure(ABC):
         """Second moments in the structure's own shape, from dense ones (..., K, D, D)."""
 
     @abstractmethod
-    def maximise(self, counts: Array, shift: Array, second: Array) -> Array:
+    def maximise(self, counts: Array, shift: Array, second: Array, start: Array | None = None) -> Array:
         """Compact covariances that maximise the expected log likelihood.
 
         Parameters
@@ -228,6 +237,8 @@ class Structure(ABC):
             New mean minus the centre about which ``second`` was taken.
         second : (..., own shape)
             Second moments as `second_moments` or `reduce` return them.
+        start : (..., compact shape), optional
+            Covariances to begin with, where there is no closed form; the expected log likelihood does not fall below theirs.
         """
 
     @property

@@ -42,7 +42,6 @@ class Diag(LoneVariances, Structure):
     name = "diag"
     letters = "VVI"
     label = "each component its own variances"
-    contains = ("spherical", "EEI")
 
     def shape(self, n_components: int, n_features: int) -> tuple[int, ...]:
         return (n_components, n_features)
@@ -71,7 +70,7 @@ class Diag(LoneVariances, Structure):
     def reduce(self, second: Array) -> Array:
         return np.diagonal(second, axis1=-2, axis2=-1)
 
-    def maximise(self, counts: Array, shift: Array, second: Array) -> Array:
+    def maximise(self, counts: Array, shift: Array, second: Array, start: Array | None = None) -> Array:
         return second / counts[..., None] - shift**2
 
     def add_ridge(self, covariances: Array, ridge: float) -> Array:

@@ -79,7 +79,7 @@ class EEI(LoneVariances, Structure):
     def reduce(self, second: Array) -> Array:
         return np.diagonal(second, axis1=-2, axis2=-1).sum(-2)
 
-    def maximise(self, counts: Array, shift: Array, second: Array) -> Array:
+    def maximise(self, counts: Array, shift: Array, second: Array, start: Array | None = None) -> Array:
         return (second - (counts[..., None] * shift**2).sum(-2)) / counts.sum(-1)[..., None]
 
     def add_ridge(self, covariances: Array, ridge: float) -> Array:

@@ -1,19 +1,25 @@
-"""Which covariance structures are one model at a given size, so that none is fitted, sampled or counted twice.
+"""What mclust's letters say of a covariance structure: which structures are one model, and which contain which.
 
-A structure says of itself how the components' volumes, shapes and orientations vary, in mclust's letters (Celeux & Govaert
-1995; E equal, V varying, I identity): ``lambda_k D_k A_k D_k'``. What coincides follows from the letters:
+A structure says of itself how the components' volumes, shapes and orientations vary (Celeux & Govaert 1995; E equal, V varying,
+I identity): ``lambda_k D_k A_k D_k'``. What coincides follows from the letters:
 
 - one component has nothing to be equal to: with K=1 every V is an E;
 - one feature has a volume and nothing else: with D=1 shape and orientation are I;
 - a sphere has no orientation: shape I makes orientation I.
 
 So with one column ``full`` = ``diag`` = ``spherical`` (mclust's V) and ``tied`` = EEI = EII (mclust's E); with one component
-``full`` = ``tied``. A structure outside this family says its identity itself (`Structure.identity`).
+``full`` = ``tied``. A structure outside this family says its identity itself (`Structure.identity`). One structure contains
+another where letter by letter it is as free: I is an E, and an E a V.
 """
 
 from __future__ import annotations
 
-__all__ = ["reduced"]
+__all__ = ["FOURTEEN", "narrower", "reduced"]
+
+# mclust's, narrower ones before those that contain them, and the names that scikit-learn has for four of them.
+FOURTEEN = ("EII", "VII", "EEI", "VEI", "EVI", "VVI", "EEE", "VEE", "EVE", "VVE", "EEV", "VEV", "EVV", "VVV")
+_NAMES = {"VVV": "full", "EEE": "tied", "VVI": "diag", "VII": "spherical"}
+_FREEDOM = "IEV"
 
 
 def reduced(letters: str, n_components: int, n_features: int) -> str:
@@ -23,3 +29,13 @@ def reduced(letters: str, n_components: int, n_features: int) -> str:
     if n_features == 1 or letters[1] == "I":
         return letters[0] + "II"
     return letters
+
+
+def narrower(letters: str) -> tuple[str, ...]:
+    """Names of the structures among the fourteen that a structure contains, itself left out."""
+    inside = [
+        other
+        for other in FOURTEEN
+        if other != letters and all(_FREEDOM.index(a) <= _FREEDOM.index(b) for a, b in zip(other, letters, strict=True))
+    ]
+    return tuple(_NAMES.get(other, other) for other in inside)

@@ -50,7 +50,6 @@ class Full(Matrices, Structure):
     name = "full"
     letters = "VVV"
     label = "each component its own matrix"
-    contains = ("spherical", "diag", "tied", "EEI")
 
     def shape(self, n_components: int, n_features: int) -> tuple[int, ...]:
         return (n_components, n_features, n_features)
@@ -85,7 +84,7 @@ class Full(Matrices, Structure):
     def reduce(self, second: Array) -> Array:
         return second
 
-    def maximise(self, counts: Array, shift: Array, second: Array) -> Array:
+    def maximise(self, counts: Array, shift: Array, second: Array, start: Array | None = None) -> Array:
         return second / counts[..., None, None] - outer(shift)
 
     def add_ridge(self, covariances: Array, ridge: float) -> Array:

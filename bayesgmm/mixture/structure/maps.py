@@ -1,4 +1,4 @@
-"""What structures' compiled maps are made of: covariance factors from scales and correlations, and the way back.
+"""What structures' compiled maps are made of: covariance factors from parts, and the way back.
 
 Coordinates u of a part lie block after block; everything is loops over scalars, which cost numba least to compile.
 """
@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 from numba import njit
 
 from ..machine import CALLED_BY_COMPILED
 
-__all__ = ["fill_axes", "fill_correlated", "pull_axes", "pull_correlated"]
+__all__ = [
+    "fill_axes", "fill_axial", "fill_correlated", "fill_spectra", "pull_axes", "pull_axial", "pull_correlated", "pull_spectra",
+]  # fmt: skip
 
 
 @njit(nogil=True, cache=True, error_model="numpy", **CALLED_BY_COMPILED)
@@ -75,3 +78,58 @@ def pull_axes(n_groups, width, n_features, factors, d_factors, d_u):
     for g in range(n_groups):
         for i in range(n_features):
             d_u[g * width + (i if width > 1 else 0)] += factors[g, i, i] * d_factors[g, i, i]
+
+
+@njit(nogil=True, cache=True, error_model="numpy", **CALLED_BY_COMPILED)
+def fill_spectra(u, n_volumes, n_shapes, sd):
+    """Standard deviations along the axes (K, D) from u = [log volumes (V,), contrasts of the log shapes (H, D - 1)].
+
+    V and H are K or one. Contrast j (`parts.contrasts`) is 1 / sqrt(j (j + 1)) on features before j and -j times that on j.
+    """
+    n_components, n_features = sd.shape
+    for k in range(n_components):
+        size = u[k if n_volumes > 1 else 0]
+        start = n_volumes + (k if n_shapes > 1 else 0) * (n_features - 1)
+        later = 0.0
+        for j in range(n_features - 1, 0, -1):
+            unit = u[start + j - 1] / math.sqrt(j * (j + 1.0))
+            sd[k, j] = math.exp(size + later - j * unit)
+            later += unit
+        sd[k, 0] = math.exp(size + later)
+
+
+@njit(nogil=True, cache=True, error_model="numpy", **CALLED_BY_COMPILED)
+def pull_spectra(n_volumes, n_shapes, d_logs, d_u):
+    """Add to d_u the gradient with respect to u of `fill_spectra`, from that with respect to the log sd (K, D)."""
+    n_components, n_features = d_logs.shape
+    for k in range(n_components):
+        start = n_volumes + (k if n_shapes > 1 else 0) * (n_features - 1)
+        before = d_logs[k, 0]
+        for j in range(1, n_features):
+            d_u[start + j - 1] += (before - j * d_logs[k, j]) / math.sqrt(j * (j + 1.0))
+            before += d_logs[k, j]
+        d_u[k if n_volumes > 1 else 0] += before
+
+
+@njit(nogil=True, cache=True, error_model="numpy", **CALLED_BY_COMPILED)
+def fill_axial(u, n_volumes, n_shapes, factors):
+    """Factors (K, D, D) = diag(sd), the sd those of `fill_spectra`."""
+    n_components, n_features = factors.shape[0], factors.shape[1]
+    sd = np.empty((n_components, n_features))
+    fill_spectra(u, n_volumes, n_shapes, sd)
+    for k in range(n_components):
+        for i in range(n_features):
+            for j in range(n_features):
+                factors[k, i, j] = 0.0
+            factors[k, i, i] = sd[k, i]
+
+
+@njit(nogil=True, cache=True, error_model="numpy", **CALLED_BY_COMPILED)
+def pull_axial(n_volumes, n_shapes, factors, d_factors, d_u):
+    """Add to d_u the gradient with respect to u of `fill_axial`."""
+    n_components, n_features = factors.shape[0], factors.shape[1]
+    d_logs = np.empty((n_components, n_features))
+    for k in range(n_components):
+        for i in range(n_features):
+            d_logs[k, i] = factors[k, i, i] * d_factors[k, i, i]
+    pull_spectra(n_volumes, n_shapes, d_logs, d_u)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..correlation import factor_from_odds, odds_from_factor
+from ..rotation import coordinates_of, rotation_at
 
-__all__ = ["Correlations", "Part", "Scales"]
+__all__ = ["Correlations", "Orientations", "Part", "Scales", "Shapes", "Volumes", "contrasts"]
 
 Array = NDArray[np.float64]
 
@@ -56,6 +58,10 @@ class Part:
         """Coordinates (..., G * size): inverse of `constrain`."""
         raise NotImplementedError
 
+    def about(self, values: Array) -> Part:
+        """The same part with coordinates that are regular near ``values``, shaped as `constrain` returns one of them."""
+        return self
+
     def blocks(self, u: Array) -> Array:
         """Coordinates (..., G * size) as (..., G, size)."""
         return u.reshape(*u.shape[:-1], self.n_blocks, self.size)
@@ -84,3 +90,65 @@ class Correlations(Part):
     def unconstrain(self, values: Array) -> Array:
         odds = odds_from_factor(values)
         return odds.reshape(*odds.shape[:-2], self.length)
+
+
+class Volumes(Part):
+    """Geometric means (..., G, 1) of the standard deviations along the axes; coordinates are their logarithms."""
+
+    name = "volume"
+
+    def constrain(self, u: Array) -> Array:
+        return np.exp(self.blocks(u))
+
+    def unconstrain(self, values: Array) -> Array:
+        return np.log(values).reshape(*values.shape[:-2], self.length)
+
+
+class Shapes(Part):
+    """Standard deviations over their geometric mean (..., G, D); coordinates are the `contrasts` of their logarithms."""
+
+    name = "shape"
+
+    def constrain(self, u: Array) -> Array:
+        return np.exp(self.blocks(u) @ contrasts(self.n_features))
+
+    def unconstrain(self, values: Array) -> Array:
+        logs = np.log(values) @ contrasts(self.n_features).T
+        return logs.reshape(*logs.shape[:-2], self.length)
+
+
+@dataclass(frozen=True, eq=False)
+class Orientations(Part):
+    """Rotations (..., G, D, D) whose columns are axes; coordinates are Cayley's about ``reference`` (`rotation`).
+
+    Attributes
+    ----------
+    reference : (G, D, D), optional
+        Rotations with coordinates zero; by default the identity.
+    """
+
+    name = "orientation"
+    reference: Array | None = None
+
+    def constrain(self, u: Array) -> Array:
+        turns = rotation_at(self.blocks(u), self.n_features)
+        return turns if self.reference is None else self.reference @ turns
+
+    def unconstrain(self, values: Array) -> Array:
+        turns = values if self.reference is None else np.swapaxes(self.reference, -1, -2) @ values
+        found = coordinates_of(turns)
+        return found.reshape(*found.shape[:-2], self.length)
+
+    def about(self, values: Array) -> Orientations:
+        return replace(self, reference=values)
+
+
+@lru_cache(maxsize=64)
+def contrasts(n_features: int) -> Array:
+    """Helmert's orthonormal contrasts (D - 1, D): of features 0..j-1 with feature j."""
+    rows = np.zeros((n_features - 1, n_features))
+    for j in range(1, n_features):
+        rows[j - 1, :j] = 1.0
+        rows[j - 1, j] = -j
+        rows[j - 1] /= np.sqrt(j * (j + 1.0))
+    return rows

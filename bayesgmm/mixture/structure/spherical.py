@@ -15,7 +15,7 @@ from .maps import fill_axes, pull_axes
 from .matrices import LoneVariances
 from .parts import Part, Scales
 
-__all__ = ["Spherical"]
+__all__ = ["SPHERICAL", "Spherical"]
 
 Array = NDArray[np.float64]
 
@@ -68,7 +68,7 @@ class Spherical(LoneVariances, Structure):
     def reduce(self, second: Array) -> Array:
         return np.trace(second, axis1=-2, axis2=-1)
 
-    def maximise(self, counts: Array, shift: Array, second: Array) -> Array:
+    def maximise(self, counts: Array, shift: Array, second: Array, start: Array | None = None) -> Array:
         return (second / counts - (shift**2).sum(-1)) / shift.shape[-1]
 
     def add_ridge(self, covariances: Array, ridge: float) -> Array:
@@ -96,3 +96,6 @@ class Spherical(LoneVariances, Structure):
     @property
     def addresses(self) -> tuple[int, int]:
         return address_of(_constrain, CONSTRAIN), address_of(_pull_back, PULL_BACK)
+
+
+SPHERICAL = Spherical()

@@ -47,7 +47,6 @@ class Tied(Matrices, Structure):
     name = "tied"
     letters = "EEE"
     label = "one matrix shared by all"
-    contains = ("EEI",)
 
     def shape(self, n_components: int, n_features: int) -> tuple[int, ...]:
         return (n_features, n_features)
@@ -82,7 +81,7 @@ class Tied(Matrices, Structure):
     def reduce(self, second: Array) -> Array:
         return second.sum(-3)
 
-    def maximise(self, counts: Array, shift: Array, second: Array) -> Array:
+    def maximise(self, counts: Array, shift: Array, second: Array, start: Array | None = None) -> Array:
         between = np.swapaxes(shift * counts[..., None], -1, -2) @ shift
         return (second - between) / counts.sum(-1)[..., None, None]
 

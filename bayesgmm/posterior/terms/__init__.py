@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
+from ...data import InputError
 from ...mixture import Part, Structure
 from ..priors import InverseGammaScale, Priors
 from .base import Term
 from .correlations import CorrelationsTerm
 from .means import MeansTerm
 from .scales import ScalesTerm
+from .volumes import ShapesTerm, VolumesTerm
 from .weights import WeightsTerm
 
 __all__ = ["CorrelationsTerm", "MeansTerm", "ScalesTerm", "Term", "has_rate", "numbers_of", "terms_of", "terms_of_one"]
 
-_TERMS: dict[str, Any] = {term.name: term for term in (ScalesTerm, CorrelationsTerm)}
+_TERMS: dict[str, Any] = {term.name: term for term in (ScalesTerm, CorrelationsTerm, VolumesTerm, ShapesTerm)}
 
 
 def has_rate(priors: Priors) -> bool:
@@ -36,6 +38,11 @@ def terms_of(
     weights = WeightsTerm(k, priors.weight_concentration, jacobian)
     found: list[Term] = [weights, MeansTerm(k, location, spread, k - 1)]
     parts = structure.parts(k, n_features)
+    lacking = [part.name for part in parts if part.name not in _TERMS]
+    if lacking:
+        raise InputError(
+            f"covariance_type={structure.name!r} has no prior of its {lacking[0]}: fit it by EM, or choose another structure"
+        )
     return (*found, *_terms_of_parts(parts, priors, k, k - 1 + k * n_features, jacobian))
 
 

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from ...mixture import ADD_TERM, address_of, doubles
 from .base import Term
 
-__all__ = ["MeansTerm"]
+__all__ = ["MeansTerm", "add_normal"]
 
 Array = NDArray[np.float64]
 
 
-def _add(x_, numbers_, gradient_):
+def add_normal(x_, numbers_, gradient_):
     head = carray(doubles(numbers_), (3,))
     start, n_components, n_features = int(head[0]), int(head[1]), int(head[2])
     numbers = carray(doubles(numbers_), (3 + 2 * n_features,))
@@ -46,7 +46,7 @@ class MeansTerm(Term):
 
     @property
     def address(self) -> int:
-        return address_of(_add, ADD_TERM)
+        return address_of(add_normal, ADD_TERM)
 
     def log_density(self, blocks: dict[str, Array]) -> Array:
         means = blocks["means"].reshape(*blocks["means"].shape[:-1], self.n_components, -1)

@@ -1,0 +1,56 @@
+"""Axis-parallel components of one size, each with its own shape (mclust's EVI)."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import carray
+from numpy.typing import NDArray
+
+from ..addresses import CONSTRAIN, PULL_BACK, address_of, doubles
+from .curved import Axial
+from .maps import fill_axial, pull_axial
+from .parts import Part, Shapes, Volumes
+from .spectra import volumes
+
+__all__ = ["EVI"]
+
+Array = NDArray[np.float64]
+
+
+def _constrain(u_, n_components, n_features, factors_):
+    u = carray(doubles(u_), (1 + n_components * (n_features - 1),))
+    fill_axial(u, 1, n_components, carray(doubles(factors_), (n_components, n_features, n_features)))
+    return 0
+
+
+def _pull_back(u_, n_components, n_features, factors_, d_factors_, d_u_):
+    d_u = carray(doubles(d_u_), (1 + n_components * (n_features - 1),))
+    factors = carray(doubles(factors_), (n_components, n_features, n_features))
+    d_factors = carray(doubles(d_factors_), (n_components, n_features, n_features))
+    pull_axial(1, n_components, factors, d_factors, d_u)
+    return 0
+
+
+class EVI(Axial):
+    """Axis-parallel components of one size, each with its own shape: lambda a_ki, the product of a component's a_ki one."""
+
+    name = "EVI"
+    letters = "EVI"
+    label = "same size, each component its own shape along the axes"
+
+    def maximise(self, counts: Array, shift: Array, second: Array, start: Array | None = None) -> Array:
+        """Closed: each component's own spread to a common volume, the average of theirs."""
+        spreads = second - counts[..., None] * shift**2
+        own = volumes(spreads)
+        common = own.sum(-1, keepdims=True) / counts.sum(-1, keepdims=True)
+        return np.maximum(spreads, np.finfo(float).tiny) * (common / own)[..., None]
+
+    def parts(self, n_components: int, n_features: int) -> tuple[Part, ...]:
+        return (
+            Volumes((), 1, 1, n_features),
+            Shapes(("cluster", "contrast"), n_components, n_features - 1, n_features),
+        )
+
+    @property
+    def addresses(self) -> tuple[int, int]:
+        return address_of(_constrain, CONSTRAIN), address_of(_pull_back, PULL_BACK)

@@ -1,0 +1,53 @@
+"""Components of one volume, each with its own shape and orientation (mclust's EVV)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .curved import Triangular
+from .matrices import scales_and_correlations
+from .parts import Correlations, Part, Shapes, Volumes
+from .spectra import volumes
+
+__all__ = ["EVV"]
+
+Array = NDArray[np.float64]
+
+
+class EVV(Triangular):
+    """Components of one volume, each with its own shape and orientation: lambda D_k A_k D_k'."""
+
+    name = "EVV"
+    letters = "EVV"
+    label = "same volume, each component its own shape and orientation"
+
+    def maximise(self, counts: Array, shift: Array, second: Array, start: Array | None = None) -> Array:
+        """Closed: each component's own matrix to a common volume, the average of theirs."""
+        within = self.within(counts, shift, second)
+        own = np.exp(np.linalg.slogdet(within)[1] / within.shape[-1])
+        common = own.sum(-1, keepdims=True) / counts.sum(-1, keepdims=True)
+        return within * (common / own)[..., None, None]
+
+    def parts(self, n_components: int, n_features: int) -> tuple[Part, ...]:
+        n_pairs = n_features * (n_features - 1) // 2
+        return (
+            Volumes((), 1, 1, n_features),
+            Shapes(("cluster", "contrast"), n_components, n_features - 1, n_features),
+            Correlations(("cluster", "pair"), n_components, n_pairs, n_features),
+        )
+
+    def assemble(self, parts: Mapping[str, Any], n_features: int) -> Any:
+        """The volume is that of the whole matrix: correlations take none of it away."""
+        factors = parts["shape"][..., :, :, None] * parts["correlations"]
+        own = np.exp(np.log((parts["correlations"] * np.eye(n_features)).sum(-1)).mean(-1))
+        return (parts["volume"] / own[..., None])[..., None] * factors
+
+    def disassemble(self, dense: Array) -> dict[str, Array]:
+        own = scales_and_correlations(dense)
+        volume = np.exp(0.5 * np.linalg.slogdet(dense)[1].mean(-1) / dense.shape[-1])
+        shape = own["scales"] / volumes(own["scales"])[..., None]
+        return {"volume": volume[..., None, None], "shape": shape, "correlations": own["correlations"]}

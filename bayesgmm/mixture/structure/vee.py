@@ -1,0 +1,63 @@
+"""Components of one shape and orientation, each with its own size (mclust's VEE)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .curved import Triangular
+from .matrices import scales_and_correlations
+from .parts import Correlations, Part, Shapes, Volumes
+from .spectra import volumes_and_shapes
+
+__all__ = ["VEE"]
+
+Array = NDArray[np.float64]
+# Rounds of the maximisation, and the relative change of the matrix below which it ends.
+_ROUNDS, _CLOSE = 200, 1e-12
+
+
+class VEE(Triangular):
+    """Components of one shape and orientation, each with its own size: lambda_k C, the determinant of C one."""
+
+    name = "VEE"
+    letters = "VEE"
+    label = "same shape and orientation, each component its own size"
+
+    def maximise(self, counts: Array, shift: Array, second: Array, start: Array | None = None) -> Array:
+        """Sizes for the matrix and the matrix for the sizes in turn (Celeux & Govaert 1995, section 3, model lambda_k C)."""
+        within = self.within(counts, shift, second)
+        rows = within.shape[-1] * counts
+        shape = _without_volume(within.sum(-3) if start is None else start[..., 0, :, :])
+        for _ in range(_ROUNDS):
+            sizes = np.einsum("...ij,...kij->...k", np.linalg.inv(shape), within) / rows
+            new = _without_volume((within / sizes[..., None, None]).sum(-3))
+            change = np.abs(new - shape).max(initial=0.0)
+            shape = new
+            if not change > _CLOSE * np.abs(shape).max(initial=0.0):
+                break
+        sizes = np.einsum("...ij,...kij->...k", np.linalg.inv(shape), within) / rows
+        return sizes[..., None, None] * shape[..., None, :, :]
+
+    def parts(self, n_components: int, n_features: int) -> tuple[Part, ...]:
+        n_pairs = n_features * (n_features - 1) // 2
+        return (
+            Volumes(("cluster",), n_components, 1, n_features),
+            Shapes(("contrast",), 1, n_features - 1, n_features),
+            Correlations(("pair",), 1, n_pairs, n_features),
+        )
+
+    def assemble(self, parts: Mapping[str, Any], n_features: int) -> Any:
+        return (parts["volume"] * parts["shape"])[..., :, :, None] * parts["correlations"]
+
+    def disassemble(self, dense: Array) -> dict[str, Array]:
+        own = scales_and_correlations(dense)
+        return volumes_and_shapes(self.letters, own["scales"]) | {"correlations": own["correlations"][..., :1, :, :]}
+
+
+def _without_volume(matrix: Array) -> Array:
+    """Matrices (..., D, D) with determinant one."""
+    return np.asarray(matrix / np.exp(np.linalg.slogdet(matrix)[1] / matrix.shape[-1])[..., None, None])

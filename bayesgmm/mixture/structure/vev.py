@@ -1,0 +1,36 @@
+"""Components of one shape, each with its own size and orientation (mclust's VEV)."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .curved import OwnAxes, turned
+from .parts import Orientations, Part, Shapes, Volumes
+from .spectra import fit_products
+
+__all__ = ["VEV"]
+
+Array = NDArray[np.float64]
+
+
+class VEV(OwnAxes):
+    """Components of one shape, each with its own size and orientation: lambda_k D_k A D_k'."""
+
+    name = "VEV"
+    letters = "VEV"
+    label = "same shape, each component its own size and orientation"
+
+    def maximise(self, counts: Array, shift: Array, second: Array, start: Array | None = None) -> Array:
+        """Each component's principal axes, and along them, in order, the sizes and the shape of VEI (Celeux & Govaert 1995)."""
+        values, axes = np.linalg.eigh(self.within(counts, shift, second))
+        shape = None if start is None else np.linalg.eigvalsh(start[..., 0, :, :])
+        return turned(fit_products(counts, values, shape), axes)
+
+    def parts(self, n_components: int, n_features: int) -> tuple[Part, ...]:
+        n_pairs = n_features * (n_features - 1) // 2
+        return (
+            Volumes(("cluster",), n_components, 1, n_features),
+            Shapes(("contrast",), 1, n_features - 1, n_features),
+            Orientations(("cluster", "pair"), n_components, n_pairs, n_features),
+        )
