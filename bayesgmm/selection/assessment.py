@@ -23,6 +23,7 @@ from ..data import write_bytes
 from ..sampling import Posterior, draws_file
 from .evidence import LogEvidence, log_evidence
 from .loo import leave_one_out
+from .refit import Told
 from .separate_modes import separate_modes
 
 if TYPE_CHECKING:
@@ -71,8 +72,10 @@ class Assessment:
     mode_weights: tuple[float, ...]
 
 
-def assess(post: xr.DataTree, *, evidence: bool = True, refit: bool = True, random_seed: int = 0) -> Assessment:
-    """Verdict, leave-one-out densities and evidence of a sampled model."""
+def assess(
+    post: xr.DataTree, *, evidence: bool = True, refit: bool = True, random_seed: int = 0, told: Told | None = None
+) -> Assessment:
+    """Verdict, leave-one-out densities and evidence of a sampled model; ``told`` as in `leave_one_out`."""
     view = Posterior.read(post)
     diagnosis = diagnose(post)
     mode_weights: tuple[float, ...] = ()
@@ -84,7 +87,7 @@ def assess(post: xr.DataTree, *, evidence: bool = True, refit: bool = True, rand
         used = [m for m, w in zip(modes.loo, modes.weights, strict=True) if w > 0.01]
         n_high_k, n_refitted = max(m.n_high_k for m in used), max(len(m.refitted) for m in used)
     else:
-        loo = leave_one_out(view, view.sampled_target() if refit else None, random_seed)
+        loo = leave_one_out(view, refit=refit, random_seed=random_seed, told=told)
         elpd_rows, p_loo, n_high_k, n_refitted = loo.elpd_rows, loo.p_loo, loo.n_high_k, len(loo.refitted)
     return Assessment(
         n_components=view.n_components,
@@ -110,20 +113,29 @@ class AssessmentStore:
     folder: Path | None = None
     made: dict[tuple[Any, ...], tuple[xr.DataTree, Assessment]] = field(default_factory=dict)
 
-    def of(self, key: str, post: xr.DataTree, *, evidence: bool, refit: bool, random_seed: int) -> Assessment:
+    def of(
+        self,
+        key: str,
+        post: xr.DataTree,
+        *,
+        evidence: bool,
+        refit: bool,
+        random_seed: int,
+        told: Told | None = None,
+    ) -> Assessment:
         """A model's assessment, found here or made and kept."""
         settings = {"evidence": evidence, "refit": refit, "random_seed": random_seed}
         name = (key, *settings.values())
         if name not in self.made or self.made[name][0] is not post:
-            self.made[name] = post, self._found_or_made(key, post, settings)
+            self.made[name] = post, self._found_or_made(key, post, settings, told)
         return self.made[name][1]
 
-    def _found_or_made(self, key: str, post: xr.DataTree, settings: dict[str, Any]) -> Assessment:
+    def _found_or_made(self, key: str, post: xr.DataTree, settings: dict[str, Any], told: Told | None) -> Assessment:
         asked = self._fingerprint(post, settings)
         path = None if asked is None or self.folder is None else self.folder / _file(key)
         if path is not None and (found := _read(path, str(asked))) is not None:
             return found
-        made = assess(post, **settings)
+        made = assess(post, **settings, told=told)
         if path is not None:
             _write(made, path, str(asked))
         return made

@@ -102,7 +102,11 @@ def compare(
         task = progress.add_task("comparing", total=len(posts), detail="")
         for name, post in posts.items():
             progress.update(task, detail=name)
-            models[name] = store.of(name, post, evidence=evidence, refit=refit, random_seed=random_seed)
+
+            def told(done: int, total: int, name: str = name) -> None:
+                progress.update(task, detail=f"{name}: leaving out row {done + 1} of {total} that draws say little of")
+
+            models[name] = store.of(name, post, evidence=evidence, refit=refit, random_seed=random_seed, told=told)
             progress.advance(task)
         progress.update(task, detail="")
     if evidence and grid is not None and screen is None:

@@ -1,9 +1,7 @@
 """Leave-one-out predictive densities of a sampled mixture, in blocks of rows, with the difficult rows refitted.
 
-PSIS-LOO (Vehtari, Gelman & Gabry 2017) where its diagnostic allows. A row with Pareto k > 0.7 is refitted: the draws are
-annealed to the posterior without that row by sequential Monte Carlo (`smc.anneal`), whose normalising ratio is that row's
-density. Unlike moment matching this does not suppose that one affine map brings one posterior to the other, which fails where
-the row left out decides whether a component exists.
+PSIS-LOO (Vehtari, Gelman & Gabry 2017) where its diagnostic allows. A row with Pareto k > 0.7 is left out in earnest
+(`refit.Refit`).
 """
 
 from __future__ import annotations
@@ -13,14 +11,11 @@ from math import sqrt
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import logsumexp
 
 from ..mixture import draw_responsibilities
-from ..posterior import Target
-from ..sampling import Posterior, pointwise_log_likelihood
+from ..sampling import Posterior
 from .psis import psis_loo
-from .smc import anneal
-from .smc_moves import move_components, move_hamiltonian
+from .refit import Refit, Told
 
 __all__ = ["Loo", "leave_one_out", "of_chains"]
 
@@ -29,7 +24,6 @@ MAX_K = 0.7
 # Rows refitted at most, worst first, and rows of data beyond which a refit costs too much.
 MAX_REFITS = 40
 MAX_ROWS_TO_REFIT = 20_000
-_PARTICLES = 1000
 _ROWS_FOR_REFF = 50
 _BLOCK_BYTES = 2**26
 
@@ -102,14 +96,26 @@ def relative_efficiency(view: Posterior) -> float:
     return float(np.clip(np.nanmean(np.concatenate(shares)), 1e-3, 1.0))
 
 
-def leave_one_out(view: Posterior, target: Target | None, random_seed: int = 0) -> Loo:
+def leave_one_out(
+    view: Posterior, *, refit: bool = True, elsewhere: bool = True, random_seed: int = 0, told: Told | None = None
+) -> Loo:
     """PSIS-LOO in blocks of rows.
 
     Parameters
     ----------
     view : Posterior
-    target : Target, optional
-        What rows with k > 0.7 are refitted with; without it, or beyond 20,000 rows, none is.
+    refit : bool
+        Whether rows with k > 0.7 are left out in earnest: the 40 worst, and none beyond 20,000 rows.
+    elsewhere : bool
+        Whether, for those, modes that no draw has reached are looked for.
+    random_seed : int
+    told : function of two int, optional
+        Called before each row that is refitted with the number of those done and their total.
+
+    Raises
+    ------
+    InputError
+        If rows are to be refitted and the posterior has no unconstrained draws.
     """
     n_rows = len(view.values)
     reff = relative_efficiency(view)
@@ -120,40 +126,12 @@ def leave_one_out(view: Posterior, target: Target | None, random_seed: int = 0) 
         own = block.rows
         elpd[own], lppd[own], shape[own] = psis_loo(block.log_density, reff, left_out[own])
     refitted = np.empty(0, dtype=np.intp)
-    if target is not None and n_rows <= MAX_ROWS_TO_REFIT:
+    if refit and n_rows <= MAX_ROWS_TO_REFIT:
+        view.sampled_target()
         worst = np.argsort(-np.where(np.isnan(shape), np.inf, shape), kind="stable")[:MAX_REFITS]
-        refitted = np.sort(worst[~(shape[worst] <= MAX_K)])
-        elpd[refitted] = _refit(target, view, refitted, random_seed)
+        high = np.sort(worst[~(shape[worst] <= MAX_K)])
+        densities = Refit(view, random_seed, elsewhere).without(high, told)
+        done = np.isfinite(densities)
+        refitted = high[done]
+        elpd[refitted] = densities[done]
     return Loo(elpd, float(weight @ (lppd - elpd)), shape, refitted, reff, weight)
-
-
-def _refit(target: Target, view: Posterior, rows: NDArray[np.intp], random_seed: int) -> Array:
-    """Log densities (R,) of rows under the posterior without each, of the data as given."""
-    if not rows.size:
-        return np.empty(0)
-    points = view.unconstrained[:: max(1, len(view.unconstrained) // _PARTICLES)][:_PARTICLES]
-    if target.n_components > 1:
-        points = target.coordinates.permuted(points, target.labels(points, view.em.standardised(view.scaling)))
-    size = points.shape[1]
-    spread = np.linalg.cholesky(np.atleast_2d(np.cov(points.T)) + 1e-10 * np.eye(size))
-    step = 1.2 * size**-0.25
-
-    def move(target: Target, cloud: Array, rng: np.random.Generator) -> float:
-        acceptance = move_hamiltonian(target, cloud, spread, step, 4, 2, rng)
-        move_components(target, cloud, 1, rng)
-        return acceptance
-
-    start = target.filled_weight
-    jacobian = view.scaling.log_jacobian
-    densities = []
-    for row in rows:
-        stop = start.copy()
-        stop[row] = max(start[row] - 1.0, 0.0)
-        rng = np.random.default_rng([random_seed, int(row)])
-        without = anneal(target, points, start, stop, move, rng)
-        if start[row] >= 1.0:
-            densities.append(jacobian - without.log_ratio)
-        else:
-            own = pointwise_log_likelihood(target.mixtures(without.points), target.values[[row]])[:, 0]
-            densities.append(jacobian + float(logsumexp(own)) - np.log(len(own)))
-    return np.array(densities)

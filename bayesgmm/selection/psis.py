@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ..mixture import run_parallel
 
-__all__ = ["psis_loo", "tail_length"]
+__all__ = ["psis_loo", "smoothed", "tail_length"]
 
 Array = NDArray[np.float64]
 # Rows per block: their tails and ratios stay in the cache.
@@ -80,6 +80,14 @@ def _smooth(ratio: Array, n_tail: int) -> Array:
     tail[fitted] = np.minimum(np.log(np.exp(cutoff[fitted]) + excess), 0.0)
     np.put_along_axis(ratio, order, tail, 1)
     return shape
+
+
+def smoothed(log_ratios: Array) -> tuple[Array, float]:
+    """Smoothed log importance ratios of independent draws (S,), the largest of them 0, and their Pareto k."""
+    ratios = np.array(log_ratios, dtype=float)[None]
+    if -ratios.min() <= 1e-12:
+        return ratios[0], -np.inf
+    return ratios[0], float(_smooth(ratios, tail_length(ratios.shape[1], 1.0))[0])
 
 
 def _loo_rows(ll: Array, left_out: Array, n_tail: int) -> tuple[Array, Array, Array]:

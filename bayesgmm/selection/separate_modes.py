@@ -75,9 +75,8 @@ def separate_modes(post: xr.DataTree, *, refit: bool = True, random_seed: int = 
     view = Posterior.read(post)
     quantities = label_free(view)
     groups = grouped_chains(view, quantities)
-    target = view.sampled_target() if refit else None
     views = [of_chains(view, group) for group in groups]
-    loos = [leave_one_out(v, target, random_seed) for v in views]
+    loos = [leave_one_out(v, refit=refit, elsewhere=False, random_seed=random_seed) for v in views]
     weights = stacking_weights(np.stack([m.elpd_rows for m in loos], axis=1), view.sample_weight)
     order = np.argsort(-weights, kind="stable")
     log_likelihood = quantities["log likelihood"].reshape(view.n_chains, view.n_draws)

@@ -48,7 +48,15 @@ class Annealed:
     acceptance: float
 
 
-def anneal(target: Target, points: Array, start: Array, stop: Array, move: Move, rng: np.random.Generator) -> Annealed:
+def anneal(
+    target: Target,
+    points: Array,
+    start: Array,
+    stop: Array,
+    move: Move,
+    rng: np.random.Generator,
+    kept: float = _KEPT,
+) -> Annealed:
     """Carry particles from the posterior with row weights ``start`` (N,) to that with ``stop`` (N,).
 
     Parameters
@@ -58,6 +66,8 @@ def anneal(target: Target, points: Array, start: Array, stop: Array, move: Move,
         Draws at the start; not changed.
     move : function of (target, points, rng)
         Leaves the density unchanged, moves the points in place.
+    kept : float
+        Share of the particles that a step leaves effective.
 
     Raises
     ------
@@ -76,7 +86,7 @@ def anneal(target: Target, points: Array, start: Array, stop: Array, move: Move,
         # Log densities are linear along the path, so one difference gives the weights of any step.
         slope = last.many(points) - first.many(points)
         slope = np.where(np.isfinite(slope), slope, -np.inf)
-        step = _step_size(slope, 1.0 - position)
+        step = _step_size(slope, 1.0 - position, kept)
         log_weights = step * slope
         log_ratio += float(logsumexp(log_weights) - np.log(len(points)))
         position = 1.0 if step >= 1.0 - position else position + step
@@ -86,19 +96,19 @@ def anneal(target: Target, points: Array, start: Array, stop: Array, move: Move,
     return Annealed(points, log_ratio, n_steps, acceptance)
 
 
-def _step_size(slope: Array, most: float) -> float:
-    """The longest step, up to ``most``, after which a share `_KEPT` of the particles is effective."""
+def _step_size(slope: Array, most: float, kept: float) -> float:
+    """The longest step, up to ``most``, after which a share ``kept`` of the particles is effective."""
 
     def effective(step: float) -> float:
         log_weights = step * slope
         return float(np.exp(2 * logsumexp(log_weights) - logsumexp(2 * log_weights)) / len(slope))
 
-    if effective(most) >= _KEPT:
+    if effective(most) >= kept:
         return most
     low, high = 0.0, most
     for _ in range(60):
         middle = 0.5 * (low + high)
-        low, high = (middle, high) if effective(middle) >= _KEPT else (low, middle)
+        low, high = (middle, high) if effective(middle) >= kept else (low, middle)
     return max(low, most * 1e-12)
 
 

@@ -67,7 +67,7 @@ def test_elpd_is_arviz_loo(posts):
     import arviz_stats
 
     post = posts["2 full"]
-    loo = leave_one_out(Posterior.read(post), None)
+    loo = leave_one_out(Posterior.read(post), refit=False)
     theirs = arviz_stats.loo(post, pointwise=True, reff=loo.reff)
     np.testing.assert_allclose(loo.elpd_rows, theirs.elpd_i.values.ravel(), atol=1e-6)
     np.testing.assert_allclose(loo.pareto_k, theirs.pareto_k.values.ravel(), atol=1e-6)
@@ -80,7 +80,7 @@ def test_a_row_that_few_draws_expect_is_refitted():
     data = pd.concat([rows(), pd.DataFrame({"a": [1.5], "b": [9.0]})], ignore_index=True)
     view = Posterior.read(sampled(data, 2, "full", draws=1000))
     target = view.target
-    loo = leave_one_out(view, target)
+    loo = leave_one_out(view)
     assert 120 in loo.refitted
     assert loo.pareto_k[120] > 0.7
     only = np.zeros(121)
@@ -213,7 +213,7 @@ def test_many_rows_are_read_in_blocks():
     target = Target.of_rows(values, 1, "full", Priors())
     view = Posterior(target, mixture, mixture[0], np.empty((draws, 0)), 2, draws // 2)
     tracemalloc.start()
-    loo = leave_one_out(view, None)
+    loo = leave_one_out(view, refit=False)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert np.isfinite(loo.elpd)
