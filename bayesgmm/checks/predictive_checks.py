@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..data import InputError, check_ci_prob, checked, equal_tailed
-from ..sampling import Posterior, replicates
+from ..mixture import replicates
+from ..sampling import Posterior
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -22,7 +22,7 @@ from ..data import (
     check_whole,
     checked_weight,
 )
-from ..mixture import Mixture, log_density, responsibilities, single_threaded_blas, structure_named
+from ..mixture import Mixture, drawn_rows, log_density, responsibilities, single_threaded_blas, structure_named
 from . import criteria
 from .algorithm.iterate import MAX_ITER, TOL
 from .fit import fit_prepared
@@ -307,9 +307,7 @@ class GaussianMixture(MembershipTransformer, TableInput, DensityMixin, BaseEstim
         generator = check_random_state(self.random_state)
         counts = generator.multinomial(n_samples, mixture.weights / mixture.weights.sum())
         labels = np.repeat(np.arange(mixture.n_components), counts)
-        factors = np.linalg.cholesky(mixture.dense_covariances)
-        noise = generator.standard_normal((n_samples, mixture.n_features))
-        return mixture.means[labels] + (factors[labels] @ noise[..., None])[..., 0], labels
+        return drawn_rows(mixture, (labels,), generator), labels
 
     def to_sklearn(self) -> Any:
         """An equal `sklearn.mixture.GaussianMixture`, fitted: the same densities, labels and probabilities.

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..data import InputError, checked
-from ..mixture import Design, Mixture, Structure, run_parallel, single_threaded_blas, structure_named
+from ..mixture import Design, Mixture, Structure, drawn_rows, run_parallel, single_threaded_blas, structure_named
 from ..progress import progress_display
 from .fit import fit_prepared
 from .prepare import prepare
@@ -131,7 +131,8 @@ def likelihood_ratio_test(
         progress.advance(task)
 
         def replicate(own: np.random.Generator) -> float:
-            values = _drawn(truth, prepared.design.n_rows, own)
+            labels = own.choice(truth.n_components, prepared.design.n_rows, p=truth.weights / truth.weights.sum())
+            values = drawn_rows(truth, (labels,), own)
             found = _statistic(Design.of(values, truth.structure), truth, own)
             progress.advance(task)
             return found
@@ -139,14 +140,6 @@ def likelihood_ratio_test(
         replicates = np.array(run_parallel(replicate, rng.spawn(n_boot)))
     p_value = (1 + int((replicates >= statistic).sum())) / (n_boot + 1)
     return LikelihoodRatioTest(statistic, p_value, replicates, null)
-
-
-def _drawn(mixture: Mixture, n_rows: int, rng: np.random.Generator) -> Array:
-    """Rows (N, D) from a single mixture."""
-    labels = rng.choice(mixture.n_components, n_rows, p=mixture.weights / mixture.weights.sum())
-    factors = np.linalg.cholesky(mixture.dense_covariances)
-    noise = rng.standard_normal((n_rows, mixture.n_features))
-    return np.asarray(mixture.means[labels] + (factors[labels] @ noise[..., None])[..., 0])
 
 
 def _statistic(design: Design, near: Mixture, rng: np.random.Generator) -> float:

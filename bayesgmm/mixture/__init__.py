@@ -20,6 +20,7 @@ from .mixture import Mixture
 from .narrow import narrow_log_terms
 from .parallel import run_parallel, single_threaded_blas
 from .relabel import align_labels, labels_by_pivot
+from .replicates import drawn_rows, replicates
 from .rows import Design, Rows
 from .structure import (
     COVARIANCE_TYPES,
@@ -72,6 +73,7 @@ __all__ = [
     "curvature",
     "doubles",
     "draw_responsibilities",
+    "drawn_rows",
     "exp",
     "expect_into",
     "expected_statistics",
@@ -85,6 +87,7 @@ __all__ = [
     "narrow_log_terms",
     "pairs_of",
     "place_of",
+    "replicates",
     "responsibilities",
     "run_parallel",
     "single_threaded_blas",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .memory import refuse_beyond_memory
     from .posterior import Posterior, pointwise_log_likelihood
-    from .predictive import prior_draws, replicates
+    from .predictive import prior_draws
     from .quantities import MAX_R_HAT, MIN_ESS, is_settled, summarise
     from .sample import sample_posterior
     from .samplers.tempering import seconds_of
@@ -37,7 +37,6 @@ _HOME = {
     "prior_draws": "predictive",
     "read_draws": "store",
     "refuse_beyond_memory": "memory",
-    "replicates": "predictive",
     "sample_many": "sweep",
     "sample_posterior": "sample",
     "seconds_of": "samplers.tempering",
@@ -62,7 +61,6 @@ __all__ = [
     "prior_draws",
     "read_draws",
     "refuse_beyond_memory",
-    "replicates",
     "sample_many",
     "sample_posterior",
     "seconds_of",

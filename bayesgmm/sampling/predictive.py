@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ..mixture import Mixture
+from ..mixture import replicates
 from ..posterior import Coordinates, Priors, Target, terms_of
 from .posterior import Posterior
 
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["posterior_predictive", "prior_draws", "prior_predictive", "replicates"]
+__all__ = ["posterior_predictive", "prior_draws", "prior_predictive"]
 
 Array = NDArray[np.float64]
 
@@ -27,21 +27,6 @@ def prior_draws(coordinates: Coordinates, priors: Priors, n_draws: int, rng: np.
         drawn |= term.draw(n_draws, rng)
     none = np.empty((n_draws, 0))
     return np.concatenate([drawn.get(name, none) for name in c.sizes], axis=1)
-
-
-def replicates(draws: Mixture, n_rows: int, rng: np.random.Generator) -> Array:
-    """One data set (n_rows, D) from each of S mixtures: (S, n_rows, D)."""
-    n_draws, k = draws.weights.shape
-    edges = np.cumsum(draws.weights, axis=1)[:, None, :-1]
-    labels = (rng.uniform(size=(n_draws, n_rows, 1)) > edges).sum(-1)
-    factors = np.linalg.cholesky(draws.dense_covariances)
-    z = rng.standard_normal((n_draws, n_rows, draws.n_features))
-    result = np.empty_like(z)
-    for label in range(k):
-        drawn, row = np.nonzero(labels == label)
-        noise = np.einsum("nij,nj->ni", factors[drawn, label], z[drawn, row])
-        result[drawn, row] = draws.means[drawn, label] + noise
-    return result
 
 
 def posterior_predictive(post: xr.DataTree, random_seed: int | None = None) -> xr.Dataset:

@@ -23,7 +23,7 @@ from ..clusters import (
     with_ball,
 )
 from ..data import CI_PROB, InputError, checked
-from ..mixture import Mixture, draw_responsibilities
+from ..mixture import Mixture, draw_responsibilities, drawn_rows
 from ..sampling import Posterior
 
 if TYPE_CHECKING:
@@ -148,8 +148,7 @@ def _replicates(posteriors: tuple[tuple[float, Mixture], ...], rng: np.random.Ge
     for size, (_, draws) in zip(counts, posteriors, strict=True):
         s = rng.integers(len(draws.weights), size=size)
         k = (rng.uniform(size=(size, 1)) > np.cumsum(draws.weights[s], axis=1)[:, :-1]).sum(1)
-        factor = np.linalg.cholesky(draws.dense_covariances[s, k])
-        parts.append(draws.means[s, k] + np.einsum("nij,nj->ni", factor, rng.normal(size=(size, draws.n_features))))
+        parts.append(drawn_rows(draws, (s, k), rng))
     return np.concatenate(parts)
 
 

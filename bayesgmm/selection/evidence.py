@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy.special import expit, logsumexp
 
 from ..data import InputError, checked
-from ..mixture import Mixture, log_density
+from ..mixture import Mixture, drawn_rows, log_density
 from ..posterior import Target
 from ..sampling import Posterior
 from .separate_modes import grouped_chains
@@ -295,10 +295,7 @@ class _Proposal:
 
     def draw(self, n_draws: int, rng: np.random.Generator) -> Array:
         which = rng.choice(self.mixture.n_components, size=n_draws, p=self.mixture.weights)
-        factors = np.linalg.cholesky(self.mixture.dense_covariances)
-        z = rng.standard_normal((n_draws, len(self.centre)))
-        u = self.mixture.means[which] + np.einsum("sij,sj->si", factors[which], z)
-        return self.centre + u @ self.spread.T
+        return self.centre + drawn_rows(self.mixture, (which,), rng) @ self.spread.T
 
     def log_density(self, points: Array) -> Array:
         u = np.linalg.solve(self.spread, (points - self.centre).T).T
