@@ -140,14 +140,17 @@ def choose_headline(comparison: pd.DataFrame, diagnoses: dict[str, Diagnosis]) -
     rivals = tuple(str(k) for k in others.index[(close | likely).to_numpy()])
     if not sound:
         return headline, rivals, "no sampled model has a verdict that can be trusted; the best of them is shown"
-    if probable is not None:
-        k, name = ModelKey.parse(headline)
-        p, own = comparison.loc[headline, ["p_k", "p_structure"]]
-        why = f"K={k} has the largest posterior probability of the numbers compared, {p:.2f}"
-        why += f", and with {k} the structure {name!r}, {own:.2f}"
-    else:
-        why = f"{headline} has the best estimated out-of-sample log density among the sampled models"
-    return headline, rivals, why
+    return headline, rivals, _reason(comparison, headline, probable is not None)
+
+
+def _reason(comparison: pd.DataFrame, headline: str, is_probable: bool) -> str:
+    """Why a model is the headline, in words."""
+    if not is_probable:
+        return f"{headline} has the best estimated out-of-sample log density among the sampled models"
+    k, name = ModelKey.parse(headline)
+    p, own = comparison.loc[headline, ["p_k", "p_structure"]]
+    why = f"K={k} has the largest posterior probability of the numbers compared, {p:.2f}"
+    return f"{why}, and with {k} the structure {name!r}, {own:.2f}"
 
 
 def concluded(

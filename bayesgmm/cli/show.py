@@ -37,9 +37,7 @@ def _cell(value: Any) -> str:
 def show_table(frame: pd.DataFrame, title: str) -> None:
     """A frame as a rich table on stdout: as wide as it needs where that is no terminal, folded to the terminal where it is."""
     from rich import box
-    from rich.console import Console
     from rich.markup import escape
-    from rich.measure import Measurement
     from rich.table import Table
 
     table = Table(
@@ -48,19 +46,23 @@ def show_table(frame: pd.DataFrame, title: str) -> None:
     for name in frame.columns:
         numeric = frame[name].dtype.kind in "iuf"
         # Words fold where there is no room, numbers never: no value is shown in part.
-        table.add_column(
-            escape(_SHORT.get(str(name), str(name))),
-            justify="right" if numeric else "left",
-            no_wrap=numeric,
-            overflow="fold",
-        )
+        said = escape(_SHORT.get(str(name), str(name)))
+        table.add_column(said, justify="right" if numeric else "left", no_wrap=numeric, overflow="fold")
     for row in frame.itertuples(index=False):
         table.add_row(*(escape(_cell(value)) for value in row))
+    _console_for(table).print(table)
+
+
+def _console_for(table: Any) -> Any:
+    """The terminal, or where that is none, one as wide as the table needs."""
+    from rich.console import Console
+    from rich.measure import Measurement
+
     console = Console()
-    if not console.is_terminal:
-        needed = Measurement.get(console, console.options.update(max_width=_WIDEST), table).maximum
-        console = Console(width=max(console.width, needed))
-    console.print(table)
+    if console.is_terminal:
+        return console
+    needed = Measurement.get(console, console.options.update(max_width=_WIDEST), table).maximum
+    return Console(width=max(console.width, needed))
 
 
 def emit_json(payload: Any) -> None:

@@ -63,23 +63,31 @@ def log_density_at(x, means, inverse, constant, p, y):
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
+def _factorise(matrix):
+    """Cholesky factor of a matrix (D, D) in its lower triangle; False where it is not positive definite."""
+    for a in range(matrix.shape[0]):
+        for b in range(a + 1):
+            value = matrix[a, b]
+            for c in range(b):
+                value -= matrix[a, c] * matrix[b, c]
+            if a != b:
+                matrix[a, b] = value / matrix[b, b]
+            elif value > 0.0:
+                matrix[a, a] = math.sqrt(value)
+            else:
+                return False
+    return True
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
 def solve(matrix, right, step):
     """Solve matrix (D, D) step = right by Cholesky, overwriting the lower triangle; the squared length right' step.
 
     Returns -1 where the matrix is not positive definite.
     """
     d = right.size
-    for a in range(d):
-        for b in range(a + 1):
-            value = matrix[a, b]
-            for c in range(b):
-                value -= matrix[a, c] * matrix[b, c]
-            if a == b:
-                if not value > 0.0:
-                    return -1.0
-                matrix[a, a] = math.sqrt(value)
-            else:
-                matrix[a, b] = value / matrix[b, b]
+    if not _factorise(matrix):
+        return -1.0
     length = 0.0
     for a in range(d):
         value = right[a]

@@ -85,11 +85,8 @@ def coclustering(
     if rows is not None:
         chosen = _positions(scored.obs_id, rows)
         said = f"{len(chosen)} of {n} rows, as asked for"
-    elif n > max_rows:
-        chosen = np.sort(np.random.default_rng(random_seed).choice(n, max_rows, replace=False))
-        said = f"a random {max_rows} of {n} rows (seed {random_seed})"
     else:
-        chosen, said = np.arange(n), f"all {n} rows"
+        chosen, said = _some_of(n, max_rows, random_seed)
     matrix = pair_probabilities(scored.draws, scored.values[chosen])
     labels = scored.obs_id[chosen]
     attrs = {
@@ -100,6 +97,14 @@ def coclustering(
     }
     coords = {"obs_id": labels, "obs_id_bis": labels}
     return xr.DataArray(matrix, coords, ("obs_id", "obs_id_bis"), name="coclustering", attrs=attrs)
+
+
+def _some_of(n: int, max_rows: int, random_seed: int) -> tuple[Any, str]:
+    """At most ``max_rows`` of ``n`` rows, in order, and which they are in words."""
+    if n <= max_rows:
+        return np.arange(n), f"all {n} rows"
+    chosen = np.sort(np.random.default_rng(random_seed).choice(n, max_rows, replace=False))
+    return chosen, f"a random {max_rows} of {n} rows (seed {random_seed})"
 
 
 def _positions(obs_id: NDArray[Any], rows: Sequence[Any]) -> NDArray[np.intp]:

@@ -78,6 +78,14 @@ def _sorted_quantile(ordered: Array, level: float) -> Array:
     return ordered[..., low] + (at - low) * (ordered[..., high] - ordered[..., low])
 
 
+def _room_for(n: int, k: int) -> dict[str, Array]:
+    """The arrays of `summarise_rows`, empty."""
+    of_both = (*(f"probability{end}" for end in ("", "_lb", "_ub")), "leading")
+    of_rows = ("assignment_probability", "entropy", "entropy_allocation")
+    out = {name: np.empty((n, k)) for name in of_both} | {name: np.empty(n) for name in of_rows}
+    return {**out, "assignment": np.empty(n, dtype=np.int64)}
+
+
 def _summarise_part(
     rows: ScoredRows, part: slice, ci_prob: float, out: dict[str, Array], block_bytes: int, union: Array | None
 ) -> None:
@@ -116,12 +124,7 @@ def summarise_rows(
     and ones, everything is of the G unions of components that they name draw by draw.
     """
     n, k = len(rows.values), rows.n_components if union is None else union.shape[1]
-    out: dict[str, Any] = {
-        name: np.empty((n, k)) for name in (*(f"probability{e}" for e in ("", "_lb", "_ub")), "leading")
-    }
-    out["assignment"] = np.empty(n, dtype=np.int64)
-    for name in ("assignment_probability", "entropy", "entropy_allocation"):
-        out[name] = np.empty(n)
+    out = _room_for(n, k)
     size = max(1, block_bytes // (8 * rows.n_draws * rows.n_components)) * _BLOCKS_PER_TASK
     parts = [slice(a, min(a + size, n)) for a in range(0, n, size)]
     # Workers enter and leave the BLAS limit on their own; held here, it outlasts them all.

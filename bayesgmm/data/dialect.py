@@ -138,17 +138,22 @@ def _given(separator: str) -> str:
     return mark
 
 
+def _records_by_blanks(lines: list[str], start: int, most: int) -> list[_Record]:
+    records: list[_Record] = []
+    for i, line in enumerate(lines[start:], start):
+        if line.strip():
+            fields = next(csv.reader([" ".join(line.split())], delimiter=" ", skipinitialspace=True), [])
+            records.append(_Record(fields, i, line))
+        if len(records) == most:
+            break
+    return records
+
+
 def _records(lines: list[str], start: int, mark: str, most: int = _LOOKED_AT) -> list[_Record]:
     """The first lines that are not blank, cut into fields."""
-    records: list[_Record] = []
     if mark == BLANKS:
-        for i, line in enumerate(lines[start:], start):
-            if line.strip():
-                fields = next(csv.reader([" ".join(line.split())], delimiter=" ", skipinitialspace=True), [])
-                records.append(_Record(fields, i, line))
-            if len(records) == most:
-                break
-        return records
+        return _records_by_blanks(lines, start, most)
+    records: list[_Record] = []
     reader = csv.reader((f"{line}\n" for line in lines[start:]), delimiter=mark, skipinitialspace=True)
     before = 0
     try:

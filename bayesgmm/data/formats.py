@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import warnings
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from bayesgmm.data.errors import InputError
@@ -87,24 +88,39 @@ def _read_json(source: Source) -> tuple[pd.DataFrame, list[str]]:
         raise unreadable(source, error, "JSON lines") from None
     except DAMAGED as error:
         raise unreadable(source, error) from None
+    _check_objects(source, records)
+    return pd.DataFrame(records), []
+
+
+def _check_objects(source: Source, records: list[Any]) -> None:
     wrong = next((i for i, record in enumerate(records) if not isinstance(record, dict)), None)
     if wrong is not None:
         raise InputError(
             f"{source.shown!r} holds in record {wrong} no object but {str(records[wrong])[:40]!r}; write each row as an "
             'object, such as {"height": 1.5}'
         )
-    return pd.DataFrame(records), []
+
+
+def _imported(module: str, source: Source, extra: str, otherwise: str) -> Any:
+    """A library that not everybody has."""
+    try:
+        return import_module(module)
+    except ImportError:
+        raise InputError(
+            f"reading {source.shown!r} needs {module}, which is not installed: pip install 'bayesgmm[{extra}]', or save the "
+            f"{otherwise}"
+        ) from None
+
+
+def _notes_of_sheet(sheet: str, others: list[str], above: int) -> list[str]:
+    notes = [f"sheet {sheet!r}" + (f"; the others are {', '.join(others[:8])}" if others else "")]
+    if above:
+        notes.append(f"passed over {above} line{'s' if above > 1 else ''} above the header")
+    return notes
 
 
 def _read_excel(source: Source) -> tuple[pd.DataFrame, list[str]]:
-    try:
-        import fastexcel
-    except ImportError:
-        raise InputError(
-            f"reading {source.shown!r} needs fastexcel, which is not installed: pip install 'bayesgmm[excel]', or save the "
-            "sheet as CSV"
-        ) from None
-
+    fastexcel = _imported("fastexcel", source, "excel", "sheet as CSV")
     try:
         with source.raw() as stream:
             book = fastexcel.read_excel(stream.read())
@@ -117,10 +133,7 @@ def _read_excel(source: Source) -> tuple[pd.DataFrame, list[str]]:
         raise unreadable(source, error, "an Excel workbook") from None
     if not frame.shape[1]:
         raise InputError(f"sheet {sheet!r} of {source.shown!r} is empty; name another, as in '{source.shown}::Sheet2'")
-    others = [name for name in book.sheet_names if name != sheet]
-    notes = [f"sheet {sheet!r}" + (f"; the others are {', '.join(others[:8])}" if others else "")]
-    if above:
-        notes.append(f"passed over {above} line{'s' if above > 1 else ''} above the header")
+    notes = _notes_of_sheet(sheet, [name for name in book.sheet_names if name != sheet], above)
     empty = [name for name in frame.columns if name.startswith("__UNNAMED__") and frame[name].isna().all()]
     return frame.drop(columns=empty).dropna(how="all").reset_index(drop=True), notes
 
@@ -141,14 +154,7 @@ def _lines_above(top: Any) -> int:
 
 
 def _read_duckdb(source: Source) -> tuple[pd.DataFrame, list[str]]:
-    try:
-        import duckdb
-    except ImportError:
-        raise InputError(
-            f"reading {source.shown!r} needs duckdb, which is not installed: pip install 'bayesgmm[duckdb]', or save the "
-            "table as Parquet"
-        ) from None
-
+    duckdb = _imported("duckdb", source, "duckdb", "table as Parquet")
     try:
         # Nothing but this file may be reached by a query.
         closed: dict[str, Any] = {"enable_external_access": "false", "autoinstall_known_extensions": "false"}
@@ -165,15 +171,18 @@ def _read_duckdb(source: Source) -> tuple[pd.DataFrame, list[str]]:
         raise _query_failed(source, error) from None
 
 
+def _opened_sqlite(source: Source) -> sqlite3.Connection:
+    assert source.path is not None
+    try:
+        return sqlite3.connect(f"{source.path.absolute().as_uri()}?mode=ro", uri=True)
+    except sqlite3.Error as error:
+        raise unreadable(source, error) from None
+
+
 def _read_sqlite(source: Source) -> tuple[pd.DataFrame, list[str]]:
     import pandas as pd
 
-    assert source.path is not None
-    try:
-        uri = f"{source.path.absolute().as_uri()}?mode=ro"
-        connection = sqlite3.connect(uri, uri=True)
-    except sqlite3.Error as error:
-        raise unreadable(source, error) from None
+    connection = _opened_sqlite(source)
     try:
         connection.set_authorizer(_only_reading)
         names = [row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type IN ('table', 'view')")]

@@ -230,6 +230,16 @@ def _standard_input() -> Source:
     return Source("standard input", "stdin", kind or "text", packed, None, None, content)
 
 
+# With what files begin.
+_MARKS = (
+    (b"PAR1", "Parquet"),
+    (b"ARROW1", "Feather"),
+    (b"FEA1", "Feather"),
+    (b"SQLite format 3\0", "SQLite"),
+    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "Excel"),
+)
+
+
 def _by_content(head: bytes) -> tuple[str | None, str | None]:
     """Kind and packing that the first bytes show; None where they show none."""
     for mark, packed in ((b"\x1f\x8b", "gzip"), (b"BZh", "bzip2"), (b"\xfd7zXZ\0", "xz")):
@@ -240,13 +250,7 @@ def _by_content(head: bytes) -> tuple[str | None, str | None]:
         name = head[30 : 30 + int.from_bytes(head[26:28], "little")]
         office = name in (b"[Content_Types].xml", b"mimetype") or name.startswith((b"xl/", b"_rels/", b"docProps/"))
         return ("Excel" if office else "zip"), None
-    for mark, kind in (
-        (b"PAR1", "Parquet"),
-        (b"ARROW1", "Feather"),
-        (b"FEA1", "Feather"),
-        (b"SQLite format 3\0", "SQLite"),
-        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "Excel"),
-    ):
+    for mark, kind in _MARKS:
         if head.startswith(mark):
             return kind, None
     if head[8:12] == b"DUCK":

@@ -116,12 +116,10 @@ def likelihood_ratio_test(
     """
     if isinstance(n_boot, bool) or not isinstance(n_boot, int | np.integer) or n_boot < 1:
         raise InputError(f"n_boot={n_boot!r} draws no samples; give a positive whole number")
-    covariance_type = structure_named(covariance_type).name
-    prepared = prepare(data, covariance_type, missing=missing)
-    if prepared.design.n_rows <= n_components:
-        raise InputError(
-            f"n_components={n_components} against {n_components + 1} needs more than {prepared.design.n_rows} rows"
-        )
+    prepared = prepare(data, structure_named(covariance_type).name, missing=missing)
+    n_rows = prepared.design.n_rows
+    if n_rows <= n_components:
+        raise InputError(f"n_components={n_components} against {n_components + 1} needs more than {n_rows} rows")
     rng = np.random.default_rng(random_state)
     with single_threaded_blas(), progress_display(progressbar) as progress:
         task = progress.add_task("likelihood-ratio test", total=n_boot + 1, detail="")
@@ -131,9 +129,9 @@ def likelihood_ratio_test(
         progress.advance(task)
 
         def replicate(own: np.random.Generator) -> float:
-            labels = own.choice(truth.n_components, prepared.design.n_rows, p=truth.weights / truth.weights.sum())
-            values = drawn_rows(truth, (labels,), own)
-            found = _statistic(Design.of(values, truth.structure), truth, own)
+            labels = own.choice(n_components, n_rows, p=truth.weights / truth.weights.sum())
+            drawn = Design.of(drawn_rows(truth, (labels,), own), truth.structure)
+            found = _statistic(drawn, truth, own)
             progress.advance(task)
             return found
 

@@ -41,16 +41,23 @@ def check_same_data(fit: EMFit, values: Array, weight: Array | None, what: str) 
     elif abs(fit.n_rows - total) > _EQUAL * total:
         differs = f"it counts {fit.n_rows:g} rows and the posterior's data {total:g}"
     else:
-        rows, counts = used_rows(values, weight)
-        own = scaling_of(rows, fit.mixture.structure, counts)
-        moved = np.abs(kept.location - own.location) / own.scale > _EQUAL
-        wider = np.abs(kept.scale / own.scale - 1) > _EQUAL
-        if not (moved | wider).any():
-            return
-        j = int(np.flatnonzero(moved | wider)[0])
-        name = fit.columns[j] if len(fit.columns) > j else f"x{j}"
-        differs = (
-            f"its column {name!r} has mean {kept.location[j]:.6g} and standard deviation {kept.scale[j]:.6g}, the posterior's "
-            f"{own.location[j]:.6g} and {own.scale[j]:.6g}"
+        differs = _other_column(fit, *used_rows(values, weight))
+    if differs:
+        raise InputError(
+            f"{what} is an EM fit of other data than the posterior: {differs}; fit the same data both ways"
         )
-    raise InputError(f"{what} is an EM fit of other data than the posterior: {differs}; fit the same data both ways")
+
+
+def _other_column(fit: EMFit, values: Array, weight: Array | None) -> str:
+    """The first column whose mean or standard deviation is not the fit's, in words; empty where there is none."""
+    kept, own = fit.scaling, scaling_of(values, fit.mixture.structure, weight)
+    moved = np.abs(kept.location - own.location) / own.scale > _EQUAL
+    wider = np.abs(kept.scale / own.scale - 1) > _EQUAL
+    if not (moved | wider).any():
+        return ""
+    j = int(np.flatnonzero(moved | wider)[0])
+    name = fit.columns[j] if len(fit.columns) > j else f"x{j}"
+    return (
+        f"its column {name!r} has mean {kept.location[j]:.6g} and standard deviation {kept.scale[j]:.6g}, the posterior's "
+        f"{own.location[j]:.6g} and {own.scale[j]:.6g}"
+    )

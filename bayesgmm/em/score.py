@@ -50,18 +50,16 @@ def score(mixture: Mixture, statistics: Statistics) -> Score:
     counts = np.maximum(statistics.counts, 1e-300)
     shift = statistics.first / counts[:, None]
     apart = shift + statistics.centres - mixture.means
-    wide = structure.linear
-    image = wide.dense(wide.maximise(counts, shift, statistics.second), mixture.n_components, mixture.n_features)
-    dense = mixture.dense_covariances
+    wide, dense = structure.linear, mixture.dense_covariances
+    image = wide.dense(wide.maximise(counts, shift, statistics.second), *mixture.means.shape)
     excess = counts[:, None, None] * (image + apart[:, :, None] * apart[:, None, :] - dense)
     factor = np.linalg.cholesky(dense)
     # Whitened: z = L^-1 x.
     white_means = np.linalg.solve(factor, (counts[:, None] * apart)[..., None])[..., 0]
-    half = np.linalg.solve(factor, excess)
-    white = 0.5 * np.linalg.solve(factor, np.swapaxes(half, -1, -2))
+    white = 0.5 * _solved_twice(factor, excess)
     upper = np.swapaxes(factor, -1, -2)
     means = np.linalg.solve(upper, white_means[..., None])[..., 0]
-    covariances = np.linalg.solve(upper, np.swapaxes(np.linalg.solve(upper, white), -1, -2))
+    covariances = _solved_twice(upper, white)
     logits = statistics.counts - total * mixture.weights
     own_white = structure.reduce(white) if wide is structure else _along_surface(structure, dense, factor, white)
     norm = float(np.sqrt((logits**2).sum() + (white_means**2).sum() + (own_white**2).sum()) / total)
@@ -70,6 +68,11 @@ def score(mixture: Mixture, statistics: Statistics) -> Score:
 
 def _along_surface(structure: Structure, dense: Array, factor: Array, white: Array) -> Array:
     """Length, as one number, of the part of a whitened gradient (K, D, D) along the surface of a structure's covariances."""
-    moves = np.linalg.solve(factor, np.swapaxes(np.linalg.solve(factor, tangent(structure, dense)), -1, -2))
+    moves = _solved_twice(factor, tangent(structure, dense))
     basis, _ = np.linalg.qr(moves.reshape(len(moves), -1).T)
     return np.asarray(np.linalg.norm(basis.T @ white.ravel()))
+
+
+def _solved_twice(factor: Array, matrix: Array) -> Array:
+    """F^-1 M F^-T, of matrices (K, D, D)."""
+    return np.linalg.solve(factor, np.swapaxes(np.linalg.solve(factor, matrix), -1, -2))

@@ -27,6 +27,20 @@ __all__ = ["load_model", "save_model"]
 _DRAWS = 400
 
 
+def _posterior_document(kept: KeptPosterior) -> dict[str, Any]:
+    """All but the draws."""
+    return {
+        "format": FORMAT,
+        "kind": "posterior",
+        "columns": list(kept.columns),
+        "structure": kept.draws.structure.name,
+        "n_components": kept.draws.n_components,
+        "n_draws": len(kept.draws.weights),
+        "scaling": {"location": kept.scaling.location.tolist(), "scale": kept.scaling.scale.tolist()},
+        "provenance": kept.provenance,
+    }
+
+
 @checked_with(draws=check_whole)
 def save_model(model: Any, path: str | Path, *, draws: int = _DRAWS) -> Path:
     """Keep a fitted model in a file, to be loaded and used in another process.
@@ -60,17 +74,7 @@ def save_model(model: Any, path: str | Path, *, draws: int = _DRAWS) -> Path:
     kept = kept.thinned(draws)
     content = _draws_content(kept)
     beside = path.with_suffix(".nc")
-    document = {
-        "format": FORMAT,
-        "kind": "posterior",
-        "columns": list(kept.columns),
-        "structure": kept.draws.structure.name,
-        "n_components": kept.draws.n_components,
-        "n_draws": len(kept.draws.weights),
-        "scaling": {"location": kept.scaling.location.tolist(), "scale": kept.scaling.scale.tolist()},
-        "provenance": kept.provenance,
-        "draws": {"file": beside.name, "sha256": digest_of(content)},
-    }
+    document = _posterior_document(kept) | {"draws": {"file": beside.name, "sha256": digest_of(content)}}
     write_bytes(beside, content)
     write_text(path, json.dumps(document | {"digest": json_digest(document)}, indent=1))
     return path
@@ -119,6 +123,20 @@ def _draws_content(kept: KeptPosterior) -> bytes:
     return bytes(dataset.to_netcdf(engine="h5netcdf"))
 
 
+def _content_beside(draws: dict[str, Any], path: Path) -> bytes:
+    """The file of draws that a document names, checked."""
+    beside = path.with_name(Path(draws["file"]).name)
+    try:
+        content = beside.read_bytes()
+    except OSError as error:
+        raise InputError(
+            f"the draws {str(beside)!r} cannot be read ({error.strerror}): keep both files together"
+        ) from None
+    if digest_of(content) != draws["sha256"]:
+        raise InputError(f"{str(beside)!r} is not the file that {path.name} goes with: save the model again")
+    return content
+
+
 def _read_draws(
     path: Path, document: dict[str, Any], columns: tuple[str, ...], scaling: Scaling, provenance: dict[str, Any]
 ) -> KeptPosterior:
@@ -126,15 +144,7 @@ def _read_draws(
 
     import xarray as xr
 
-    beside = path.with_name(Path(document["draws"]["file"]).name)
-    try:
-        content = beside.read_bytes()
-    except OSError as error:
-        raise InputError(
-            f"the draws {str(beside)!r} cannot be read ({error.strerror}): keep both files together"
-        ) from None
-    if digest_of(content) != document["draws"]["sha256"]:
-        raise InputError(f"{str(beside)!r} is not the file that {path.name} goes with: save the model again")
+    content = _content_beside(document["draws"], path)
     with xr.open_dataset(io.BytesIO(content), engine="h5netcdf") as opened:
         saved = {str(name): variable.values for name, variable in opened.data_vars.items()}
     structure = structure_named(document["structure"])

@@ -287,21 +287,9 @@ def accumulate_values(
     top, norm = np.empty((n_mixtures, size)), np.empty((n_mixtures, size))
     log_likelihood, statistics = np.empty(n_mixtures), np.empty(theta.shape)
     expect_into(
-        theta,
-        values,
-        location,
-        precision,
-        pairs,
-        sample_weight,
-        first,
-        stop,
-        phi,
-        terms,
-        top,
-        norm,
-        log_likelihood,
+        theta, values, location, precision, pairs, sample_weight, first, stop, phi, terms, top, norm, log_likelihood,
         statistics,
-    )
+    )  # fmt: skip
     return log_likelihood, statistics
 
 

@@ -162,10 +162,5 @@ def align_labels(draws: Mixture, values: Array, pivot: Mixture, max_iter: int = 
         q = np.zeros_like(q)
         for label in range(k):
             q[:, label] = held[np.arange(n_draws), order[:, label]].mean(0)
-    return Alignment(
-        order,
-        (order != np.arange(k)).any(1),
-        _ambiguity(cost, order),
-        float((order == by_ecr).all(1).mean()),
-        n_iter,
-    )
+    moved, agreement = (order != np.arange(k)).any(1), float((order == by_ecr).all(1).mean())
+    return Alignment(order, moved, _ambiguity(cost, order), agreement, n_iter)

@@ -25,6 +25,7 @@ _SLICE = 32768
 _EMPTY = np.empty(0)
 # Relative rounding of the expanded form of an E-step is about |x|^2 / (smallest variance) ulps: beyond this, the narrow one.
 _CANCELLATION = 1e-8
+_ROUNDING = float(np.finfo(float).eps)
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,7 +158,7 @@ class Design(Rows):
 
     def loses_digits(self, smallest: Array) -> NDArray[np.bool_]:
         """Whether the expanded form does, for components whose smallest variance in any direction is ``smallest`` (...)."""
-        return np.asarray(self.radius * np.finfo(float).eps > _CANCELLATION * smallest)
+        return np.asarray(self.radius * _ROUNDING > _CANCELLATION * smallest)
 
 
 def reciprocal(scaling: Scaling) -> Array:

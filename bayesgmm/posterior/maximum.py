@@ -101,23 +101,22 @@ def find_map(
     """
     target = Target.of(data, n_components, covariance_type, priors, sample_weight, missing)
     _check_bounded(target)
-    density = target.without_jacobian()
     if em is None:
-        em = fit_mixture(
-            target.table, n_components, target.structure, sample_weight=target.sample_weight, random_state=random_state
-        )
+        weight = target.sample_weight
+        em = fit_mixture(target.table, n_components, target.structure, sample_weight=weight, random_state=random_state)
     target.check_fit(em.mixture)
     with single_threaded_blas():
-        best = _best_mode(density, em)
-    found = density.mixtures(best.point)
+        best = _best_mode(target.without_jacobian(), em)
+    found = target.mixtures(best.point)
     mixture = found.reordered(found.canonical_order()).in_data_units(target.scaling)
+    arrived = best.gradient_norm < _ARRIVED and best.smallest_curvature > 0
     return MAPFit(
         mixture=mixture,
         log_posterior=best.value + target.log_jacobian,
         log_likelihood=float(target.filled_weight @ log_density(mixture, target.table.values)),
         gradient_norm=best.gradient_norm,
         smallest_curvature=best.smallest_curvature,
-        outcome="converged" if best.gradient_norm < _ARRIVED and best.smallest_curvature > 0 else "not converged",
+        outcome="converged" if arrived else "not converged",
     )
 
 

@@ -68,11 +68,8 @@ def _floored_spread(hessian: Array) -> tuple[Array, float]:
     return np.linalg.cholesky((vectors / floored) @ vectors.T), float(values[0])
 
 
-def find_mode(target: Target, start: Array, max_iter: int = 2000) -> Mode:
-    """The mode near ``start`` (P,) by L-BFGS, finished by Newton steps, with its curvature.
-
-    With the Jacobians in the density (`Target.jacobian`) it is where draws concentrate on the unconstrained scale.
-    """
+def _climbed(target: Target, start: Array, max_iter: int) -> Array:
+    """Where L-BFGS comes to from ``start`` (P,)."""
     from scipy.optimize import minimize
 
     def negative(x: Array) -> tuple[float, Array]:
@@ -81,10 +78,17 @@ def find_mode(target: Target, start: Array, max_iter: int = 2000) -> Mode:
             return 1e300, np.zeros_like(x)
         return -value, -gradient
 
-    point = start
-    if start.size > 0:
-        options = {"maxiter": max_iter, "maxfun": 4 * max_iter, "maxcor": 20, "ftol": 1e-13, "gtol": 1e-7}
-        point = minimize(negative, start, jac=True, method="L-BFGS-B", options=options).x
+    options = {"maxiter": max_iter, "maxfun": 4 * max_iter, "maxcor": 20, "ftol": 1e-13, "gtol": 1e-7}
+    point: Array = minimize(negative, start, jac=True, method="L-BFGS-B", options=options).x
+    return point
+
+
+def find_mode(target: Target, start: Array, max_iter: int = 2000) -> Mode:
+    """The mode near ``start`` (P,) by L-BFGS, finished by Newton steps, with its curvature.
+
+    With the Jacobians in the density (`Target.jacobian`) it is where draws concentrate on the unconstrained scale.
+    """
+    point = _climbed(target, start, max_iter) if start.size > 0 else start
     if start.size > _LARGEST_DENSE:
         return _diagonal_mode(target, point)
     for _ in range(5):

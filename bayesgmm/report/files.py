@@ -174,11 +174,15 @@ def _document(findings: Findings, staging: Path) -> dict[str, Any]:
         "models": list(findings.posteriors),
         "comparison_attrs": dict(findings.comparison.attrs),
         "provenance": findings.provenance,
-        "grid": {
-            "fits": [{"cell": cell, **fit_to_plain(fit)} for cell, fit in findings.grid.fits.items()],
-            "failures": [{"cell": cell, "reason": why} for cell, why in findings.grid.failures.items()],
-            "aliases": [{"cell": cell, "is": own} for cell, own in findings.grid.aliases.items()],
-        },
+        "grid": _grid_document(findings.grid),
+    }
+
+
+def _grid_document(grid: Grid) -> dict[str, Any]:
+    return {
+        "fits": [{"cell": cell, **fit_to_plain(fit)} for cell, fit in grid.fits.items()],
+        "failures": [{"cell": cell, "reason": why} for cell, why in grid.failures.items()],
+        "aliases": [{"cell": cell, "is": own} for cell, own in grid.aliases.items()],
     }
 
 

@@ -58,25 +58,19 @@ def prior_predictive(target: Target, n_draws: int = 500, random_seed: int | None
     import xarray as xr
 
     rng = np.random.default_rng(random_seed)
-    k, d = target.n_components, target.table.n_features
-    coordinates = target.coordinates
-    points = prior_draws(coordinates, target.own_priors, n_draws, rng)
-    drawn = coordinates.mixture(points).in_data_units(target.scaling)
+    points = prior_draws(target.coordinates, target.own_priors, n_draws, rng)
+    drawn = target.mixtures(points).in_data_units(target.scaling)
     features = list(target.table.columns)
     axes = {"chain": [0], "draw": np.arange(n_draws)}
-    named = {"cluster": np.arange(k), "feature": features, "feature_bis": features}
-    covariances = np.ascontiguousarray(drawn.dense_covariances).reshape(1, n_draws, k, d, d)
-    prior = xr.Dataset(
-        {
-            "weights": (("chain", "draw", "cluster"), drawn.weights[None]),
-            "means": (("chain", "draw", "cluster", "feature"), drawn.means[None]),
-            "covariances": (("chain", "draw", "cluster", "feature", "feature_bis"), covariances),
-        },
-        coords={**axes, **named},
-    )
+    named = {"cluster": np.arange(target.n_components), "feature": features, "feature_bis": features}
+    covariances = np.ascontiguousarray(drawn.dense_covariances)
+    parameters = {
+        "weights": (("chain", "draw", "cluster"), drawn.weights[None]),
+        "means": (("chain", "draw", "cluster", "feature"), drawn.means[None]),
+        "covariances": (("chain", "draw", "cluster", "feature", "feature_bis"), covariances[None]),
+    }
+    prior = xr.Dataset(parameters, coords={**axes, **named})
     x = replicates(drawn, target.table.n_obs, rng)[None]
-    replicated = xr.Dataset(
-        {"x": (("chain", "draw", "obs_id", "feature"), x)},
-        coords={**axes, "obs_id": np.arange(target.table.n_obs), "feature": features},
-    )
+    coords = {**axes, "obs_id": np.arange(target.table.n_obs), "feature": features}
+    replicated = xr.Dataset({"x": (("chain", "draw", "obs_id", "feature"), x)}, coords=coords)
     return {"prior": prior, "prior_predictive": replicated}

@@ -110,29 +110,30 @@ def _row_quantities(
     return result
 
 
+def _mixing(draws: Array) -> tuple[float, float, float]:
+    """R-hat, bulk and tail effective sample size of draws (chain, draw)."""
+    from arviz_stats.base import array_stats
+
+    finite = bool(np.isfinite(draws).all())
+    if not (finite and float(np.ptp(draws)) > _NO_SPREAD * max(1.0, float(np.abs(draws).max()))):
+        # Without spread there is nothing to estimate: every draw is the same point.
+        return np.inf, 1.0, 1.0
+    split = draws if len(draws) > 1 else draws[:, : draws.shape[1] // 2 * 2].reshape(2, -1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        r_hat, bulk = array_stats.rhat(split), array_stats.ess(split, method="bulk")
+        return float(r_hat), float(bulk), float(array_stats.ess(split, method="tail", prob=0.05))
+
+
 def summarise(chains: dict[str, Array]) -> pd.DataFrame:
     """Table over quantities (chain, draw): mean, sd, r_hat (rank-normalised), ess_bulk, ess_tail.
 
     A single chain is judged by its two halves.
     """
     import pandas as pd
-    from arviz_stats.base import array_stats
 
     rows = {}
     for name, draws in chains.items():
-        finite = bool(np.isfinite(draws).all())
-        varies = finite and float(np.ptp(draws)) > _NO_SPREAD * max(1.0, float(np.abs(draws).max()))
-        # Without spread there is nothing to estimate: every draw is the same point.
-        stats = (np.inf, 1.0, 1.0)
-        if varies:
-            split = draws if len(draws) > 1 else draws[:, : draws.shape[1] // 2 * 2].reshape(2, -1)
-            with np.errstate(divide="ignore", invalid="ignore"):
-                stats = (
-                    float(array_stats.rhat(split)),
-                    float(array_stats.ess(split, method="bulk")),
-                    float(array_stats.ess(split, method="tail", prob=0.05)),
-                )
-        rows[name] = (float(draws.mean()), float(draws.std(ddof=1)), *stats)
+        rows[name] = (float(draws.mean()), float(draws.std(ddof=1)), *_mixing(draws))
     table = pd.DataFrame.from_dict(rows, orient="index", columns=["mean", "sd", "r_hat", "ess_bulk", "ess_tail"])
     table.index.name = "quantity"
     return table

@@ -128,12 +128,7 @@ def log_evidence(
     InputError
         For another method, repeats below one, or a tree without unconstrained draws.
     """
-    if method not in ("auto", "bridge", "smc", "tempering"):
-        raise InputError(f"method={method!r} is unknown: choose 'auto', 'bridge', 'smc' or 'tempering'")
-    if method == "tempering" and "log_evidence" not in post.attrs:
-        raise InputError("method='tempering' needs a posterior sampled by tempering: pass sampler='tempering' there")
-    if repeats is not None and repeats < 1:
-        raise InputError(f"repeats={repeats!r}: give a whole number, at least 1")
+    _check_method(post, method, repeats)
     view = Posterior.read(post)
     target = view.sampled_target()
     if method == "tempering":
@@ -183,6 +178,23 @@ def _by_tempering(post: xr.DataTree, target: Target) -> LogEvidence:
     return LogEvidence(value, se, "tempering", tuple(float(v) for v in runs))
 
 
+def _check_method(post: xr.DataTree, method: str, repeats: int | None) -> None:
+    if method not in ("auto", "bridge", "smc", "tempering"):
+        raise InputError(f"method={method!r} is unknown: choose 'auto', 'bridge', 'smc' or 'tempering'")
+    if method == "tempering" and "log_evidence" not in post.attrs:
+        raise InputError("method='tempering' needs a posterior sampled by tempering: pass sampler='tempering' there")
+    if repeats is not None and repeats < 1:
+        raise InputError(f"repeats={repeats!r}: give a whole number, at least 1")
+
+
+def _disagreeing(estimates: Array) -> LogEvidence:
+    """Of estimates (n,) that do not agree: their median, and all that lies between them for an error."""
+    finite = estimates[np.isfinite(estimates)]
+    value = float(np.median(finite)) if finite.size else np.nan
+    spread = float(np.ptp(finite)) if finite.size == len(estimates) else np.inf
+    return LogEvidence(value, spread, "bridge", tuple(estimates.tolist()))
+
+
 def _by_bridge(target: Target, view: Posterior, rounds: int, random_seed: int) -> LogEvidence:
     """The median of the bridge estimates where they do not agree, their mean where they do."""
     points = view.unconstrained.reshape(view.n_chains, view.n_draws, -1)
@@ -197,10 +209,7 @@ def _by_bridge(target: Target, view: Posterior, rounds: int, random_seed: int) -
     n = len(values)
     given = values + target.log_jacobian
     if not np.isfinite(values).all() or np.ptp(values) > _DISAGREEMENT:
-        finite = given[np.isfinite(given)]
-        value = float(np.median(finite)) if finite.size else np.nan
-        spread = float(np.ptp(finite)) if finite.size == n else np.inf
-        return LogEvidence(value, spread, "bridge", tuple(given.tolist()))
+        return _disagreeing(given)
     spread = float(values.std(ddof=1)) if n > 1 else 0.0
     # The larger of what the repeats show and what the draws lead one to expect.
     se = float(np.sqrt(max(spread**2, expected**2) / min(n, max(view.n_chains, 2))))
@@ -237,19 +246,15 @@ def bridge(target: Target, points: Array, pivot: Mixture, rounds: int = 1, rando
     expected : float
         Standard error expected of one of them.
     """
-    n_chains, n_draws, size = points.shape
+    n_chains, _, size = points.shape
     flat = points.reshape(-1, size)
-    if n_chains == 1:
-        groups = np.array_split(np.arange(n_draws), 2)
-    else:
-        groups = np.split(np.arange(len(flat)), n_chains)
+    groups = np.array_split(np.arange(len(flat)), max(n_chains, 2))
     pivot = _representative(target, flat, pivot)
     inside = flat
     if target.n_components > 1:
         inside = target.coordinates.permuted(flat, target.labels(flat, pivot))
     log_target = target.many(inside)
-    values, variances = [], []
-    rng = np.random.default_rng(random_seed)
+    values, variances, rng = [], [], np.random.default_rng(random_seed)
     count = _count(inside, rng)
     for _ in range(rounds):
         for mine in groups:

@@ -139,12 +139,11 @@ def filled_components(
     with single_threaded_blas():
         runs = run_parallel(chain, list(range(chains)))
     n_components, n_filled = (np.stack([run[i] for run in runs]) for i in (0, 1))
-    words = (
-        f"K = {max_components}, weights ~ Dirichlet({concentration:g})"
-        if sparse
-        else f"K {'uniform on' if prior_k is None else 'with the prior given on'} 1..{max_components}, "
-        f"weights ~ Dirichlet({concentration:g})"
-    )
+    if sparse:
+        of_k = f"K = {max_components}"
+    else:
+        of_k = f"K {'uniform on' if prior_k is None else 'with the prior given on'} 1..{max_components}"
+    words = f"{of_k}, weights ~ Dirichlet({concentration:g})"
     r_hat, ess = _diagnostics(n_filled)
     return FilledComponents(
         _table(n_components, n_filled, prior), n_filled, n_components, float(concentration), words, r_hat, ess

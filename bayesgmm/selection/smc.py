@@ -48,6 +48,15 @@ class Annealed:
     acceptance: float
 
 
+_TOO_INFORMATIVE = "the data are too many or too informative for tempering from the prior; use method='bridge'"
+
+
+def _slope(first: Target, last: Target, points: Array) -> Array:
+    """Log densities are linear along the path, so one difference (S,) gives the weights of any step."""
+    slope = last.many(points) - first.many(points)
+    return np.where(np.isfinite(slope), slope, -np.inf)
+
+
 def anneal(
     target: Target,
     points: Array,
@@ -80,12 +89,9 @@ def anneal(
     while position < 1.0:
         if n_steps == _MAX_STEPS:
             raise RuntimeError(
-                f"annealing stopped at {position:.3g} of its path after {n_steps} steps: the data are too many or too "
-                "informative for tempering from the prior; use method='bridge'"
+                f"annealing stopped at {position:.3g} of its path after {n_steps} steps: {_TOO_INFORMATIVE}"
             )
-        # Log densities are linear along the path, so one difference gives the weights of any step.
-        slope = last.many(points) - first.many(points)
-        slope = np.where(np.isfinite(slope), slope, -np.inf)
+        slope = _slope(first, last, points)
         step = _step_size(slope, 1.0 - position, kept)
         log_weights = step * slope
         log_ratio += float(logsumexp(log_weights) - np.log(len(points)))

@@ -18,36 +18,41 @@ __all__ = ["telescope"]
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
+def _drawn(log_mass, size, top):
+    """Draw an index in proportion to exp(log_mass[:size]), of which ``top`` is the largest; the masses are overwritten."""
+    total = 0.0
+    for k in range(size):
+        total += math.exp(log_mass[k] - top)
+        log_mass[k] = total
+    u = np.random.uniform() * total
+    k = 0
+    while log_mass[k] < u and k < size - 1:
+        k += 1
+    return k
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
 def _allocate(values, log_weights, means, u, shared, model, n_components, labels, counts, inverses, factor):
     """Draw the component of every row."""
-    n_rows, n_features = values.shape
     terms = np.empty(n_components)
     constant = np.empty(n_components)
     for k in range(n_components):
         constant[k] = log_weights[k] - fill_factor(u, 0 if shared else k, model, factor, inverses[k])
     for k in range(counts.size):
         counts[k] = 0
-    for i in range(n_rows):
+    for i in range(values.shape[0]):
         top = -math.inf
         for k in range(n_components):
             distance = 0.0
-            for a in range(n_features):
+            for a in range(values.shape[1]):
                 z = 0.0
                 for b in range(a + 1):
                     z += inverses[k, a, b] * (values[i, b] - means[k, b])
                 distance += z * z
             terms[k] = constant[k] - 0.5 * distance
             top = max(top, terms[k])
-        total = 0.0
-        for k in range(n_components):
-            total += math.exp(terms[k] - top)
-            terms[k] = total
-        u = np.random.uniform() * total
-        k = 0
-        while terms[k] < u and k < n_components - 1:
-            k += 1
-        labels[i] = k
-        counts[k] += 1
+        labels[i] = _drawn(terms, n_components, top)
+        counts[labels[i]] += 1
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -89,15 +94,7 @@ def _draw_number(filled, groups, u, n_rows, concentration, log_prior, model, num
         for g in range(groups):
             mass[k] += log_prior_and_gradient(u[g], gradient, model, numbers[k])
         top = max(top, mass[k])
-    total = 0.0
-    for k in range(largest + 1):
-        total += math.exp(mass[k] - top)
-        mass[k] = total
-    u = np.random.uniform() * total
-    k = 0
-    while mass[k] < u and k < largest:
-        k += 1
-    return k
+    return _drawn(mass, largest + 1, top)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")

@@ -36,6 +36,7 @@ Flags = NDArray[np.bool_]
 TOL, MAX_ITER = 1e-9, 10_000
 # Bound on |r| / |v| = 1 / (1 - c) below which convergence is fast: c < 0.2.
 _FAST = 1.25
+_ROUNDING = float(np.finfo(float).eps)
 
 
 def run_em(
@@ -186,12 +187,12 @@ class _Batch:
         gain = l1 - l0
         slowest = self.steps.slowest.max(1)
         remaining = np.maximum(gain, 0.0) * np.maximum(0.5 * slowest, 1.0)
-        rounding = np.abs(gain) <= 4 * np.finfo(float).eps * np.abs(l1)
+        rounding = np.abs(gain) <= 4 * _ROUNDING * np.abs(l1)
         met = ((remaining < self.left) & ~growing) | rounding
         self.calm = np.where(met, self.calm + 1, 0)
         # Where errors shrink more than fivefold per step, the estimate needs no second opinion.
         self.calm[met & (slowest < _FAST) & (remaining < 0.1 * self.left)] = 2
-        return (self.calm >= 2) | (gain < -4 * np.finfo(float).eps * np.abs(l1) - self.left)
+        return (self.calm >= 2) | (gain < -4 * _ROUNDING * np.abs(l1) - self.left)
 
     def _try(self, point: Mixture, small: Array, usable: Flags, l1: Array) -> None:
         """Evaluate the extrapolated points and go on from their EM maps where they did not lose."""

@@ -64,6 +64,13 @@ class StepLengths:
         return cls(np.ones(s), np.ones((s, 3)))
 
 
+def _ratio(r: Array, v: Array) -> Array:
+    """|r| / |v| of each start (S,)."""
+    length_r, length_v = np.linalg.norm(r, axis=1), np.linalg.norm(v, axis=1)
+    ratio = length_r / np.maximum(length_v, 1e-300)
+    return np.where(length_r > 0, np.minimum(ratio, LARGEST_STEP), 1.0)
+
+
 def extrapolated(
     x0: Mixture, x1: Mixture, x2: Mixture, steps: StepLengths, wanted: bool = True
 ) -> tuple[Mixture, Array, Flags, Flags]:
@@ -74,9 +81,7 @@ def extrapolated(
     c0, c1, c2 = _coordinates(x0), _coordinates(x1), _coordinates(x2)
     r = c1 - c0
     v = c2 - c1 - r
-    length_r, length_v = np.linalg.norm(r, axis=1), np.linalg.norm(v, axis=1)
-    ratio = length_r / np.maximum(length_v, 1e-300)
-    ratio = np.where(length_r > 0, np.minimum(ratio, LARGEST_STEP), 1.0)
+    ratio = _ratio(r, v)
     growing = (r * v).sum(1) > 0
     steps.slowest = np.column_stack([steps.slowest[:, 1:], np.maximum(ratio, 1.0)])
     a = np.clip(ratio, 1.0, steps.largest)[:, None]

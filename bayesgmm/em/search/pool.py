@@ -14,6 +14,7 @@ from .spurious import spurious_components
 
 __all__ = ["Plan", "Pool", "Searched", "extended", "replaced"]
 
+Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
 
@@ -151,11 +152,7 @@ class Pool:
         Data with a symmetry have several optima of one log likelihood: they are told apart by moments of the components
         that do not depend on their order.
         """
-        w2 = self.run.mixture.weights**2
-        means = self.run.mixture.means
-        moments = np.concatenate(
-            [w2.sum(-1)[:, None], np.einsum("sk,ski,skj->sij", w2, means, means).reshape(len(w2), -1)], axis=1
-        )
+        moments = _moments(self.run.mixture)
         chosen: list[int] = []
         for i in self.order:
             if among is not None and not among[i]:
@@ -201,6 +198,13 @@ class Pool:
     def single(self, i: int) -> Mixture:
         """The mixture of solution ``i``."""
         return self.run.mixture[i]
+
+
+def _moments(mixture: Mixture) -> Array:
+    """Moments of the components (C, 1 + D^2) that do not depend on their order."""
+    w2, means = mixture.weights**2, mixture.means
+    seconds = np.einsum("sk,ski,skj->sij", w2, means, means)
+    return np.concatenate([w2.sum(-1)[:, None], seconds.reshape(len(w2), -1)], axis=1)
 
 
 def extended(pool: Pool, run: Run, design: Design, plan: Plan) -> Pool:

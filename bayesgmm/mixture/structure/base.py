@@ -190,7 +190,7 @@ class Structure(ABC):
     def smallest_per_component(self, smallest: Array, n_components: int) -> Array:
         """Smallest eigenvalue of each component (S, K), from those (S, ...) that `floored` returns."""
         own = smallest.reshape(len(smallest), self.n_factors(n_components), -1).min(-1)
-        return np.broadcast_to(own, (len(own), n_components))
+        return own if own.shape[1] == n_components else np.repeat(own, n_components, axis=1)
 
     @abstractmethod
     def coordinates(self, covariances: Array) -> Array:

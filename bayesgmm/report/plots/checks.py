@@ -96,19 +96,11 @@ def _criterion_line(ax: Any, position: int, name: str, series: pd.DataFrame) -> 
     style = cluster_style(position)
     k, value = series["n_components"].to_numpy(), series["value"].to_numpy()
     ax.plot(k, value, color=style["color"], marker=style["marker"], markersize=3.5, label=name)
+    best = np.nanargmin(value)
     if series["lb"].notna().any():
+        best, ends = np.nanargmax(value), [value - series["lb"], series["ub"] - value]
         ax.fill_between(k, series["lb"], series["ub"], color=style["color"], alpha=0.2, linewidth=0)
-        ax.errorbar(
-            k,
-            value,
-            yerr=[value - series["lb"], series["ub"] - value],
-            color=style["color"],
-            linewidth=0.9,
-            linestyle="none",
-        )
-        best = np.nanargmax(value)
-    else:
-        best = np.nanargmin(value)
+        ax.errorbar(k, value, yerr=ends, color=style["color"], linewidth=0.9, linestyle="none")
     if np.isfinite(value[best]):
         ax.plot(
             k[best], value[best], "o", markerfacecolor="none", markeredgecolor=INK, markersize=9, markeredgewidth=0.8

@@ -100,6 +100,13 @@ def _assignment(view: Posterior, memberships: xr.Dataset | None) -> NDArray[np.i
     return np.asarray([clusters.index(c) for c in memberships["assignment"].values], dtype=np.intp)
 
 
+def _fan(draws: Mixture, k: int, which: list[int]) -> np.ndarray:
+    """Ellipses of a component, one of each draw, as one path with gaps: forty separate lines would be forty elements."""
+    fan = geometry.ellipses(draws.means[:, k][:, which], draws.dense_covariances[:, k][:, which][:, :, which])
+    gap = np.full((len(fan), 1, 2), np.nan)
+    return np.concatenate([fan, gap], axis=1).reshape(-1, 2)
+
+
 def _pair_panel(ax: Any, data: dict[str, Any], fx: int, fy: int, x: int, y: int) -> None:
     posterior, em = data["posterior"], data["em"]
     dense = len(data["values"]) > DENSE
@@ -112,13 +119,7 @@ def _pair_panel(ax: Any, data: dict[str, Any], fx: int, fy: int, x: int, y: int)
             color=style["color"], markersize=2.2 if dense else 3, alpha=0.25 if dense else 0.55, markeredgewidth=0,
             rasterized=dense,
         )  # fmt: skip
-        fan = geometry.ellipses(
-            posterior.means[:, k][:, which], posterior.dense_covariances[:, k][:, which][:, :, which]
-        )
-        # One path with gaps: a fan of forty separate lines would be forty elements.
-        gap = np.full((len(fan), 1, 2), np.nan)
-        path = np.concatenate([fan, gap], axis=1).reshape(-1, 2)
-        ax.plot(*path.T, color=style["color"], alpha=0.3, linewidth=0.6)
+        ax.plot(*_fan(posterior, k, which).T, color=style["color"], alpha=0.3, linewidth=0.6)
     for k in range(em.n_components):
         outline = geometry.ellipses(em.means[k, which], em.dense_covariances[k][np.ix_(which, which)])
         ax.plot(*outline.T, **EM_STYLE)
@@ -159,10 +160,7 @@ def _legend(grid: Any, size: int, n_clusters: int) -> None:
     from matplotlib.lines import Line2D
 
     mark: dict[str, Any] = {"linestyle": "none", "markersize": 5, "markeredgewidth": 0}
-    handles = []
-    for k in range(n_clusters):
-        style = cluster_style(k)
-        handles.append(Line2D([], [], color=style["color"], marker=style["marker"], label=f"cluster {k}", **mark))
+    handles = [Line2D([], [], label=f"cluster {k}", **{**cluster_style(k), **mark}) for k in range(n_clusters)]
     handles.append(Line2D([], [], color=MUTED, alpha=0.6, linewidth=0.8, label="posterior draws"))
     handles.append(Line2D([], [], label="EM", **EM_STYLE))
     if size == 1:

@@ -80,16 +80,18 @@ _ADDED = {
 }
 
 
+_ANSWERS = (
+    ("open rows", "Open rows", 0),
+    ("expected misallocations", "Rows expected in the wrong cluster", 2),
+    ("interval width", "Mean width of a row's interval", 3),
+)
+
+
 def answers(findings: Findings) -> TableView:
     """EM's point, EM with its intervals and the posterior, side by side; and what the posterior adds to each."""
     contrast = findings.contrast
     rows: list[tuple[Any, ...]] = [
-        (told, *(fixed(value, places) for value in contrast.answers.loc[name]))
-        for name, told, places in (
-            ("open rows", "Open rows", 0),
-            ("expected misallocations", "Rows expected in the wrong cluster", 2),
-            ("interval width", "Mean width of a row's interval", 3),
-        )
+        (told, *(fixed(value, places) for value in contrast.answers.loc[name])) for name, told, places in _ANSWERS
     ]
     rows += [(told, *(fixed(value, 0) for value in contrast.added.loc[claim]), "") for claim, told in _ADDED.items()]
     return TableView.of(
@@ -101,6 +103,12 @@ def answers(findings: Findings) -> TableView:
         (Column.text("Quantity"), Column("EM"), Column("EM with intervals"), Column("Posterior")),
         rows,
     )  # fmt: skip
+
+
+_CONTRAST_COLUMNS = (
+    Column.text("Row"), Column("EM's cluster"), Column("EM"), Column("EM with intervals"), Column("Posterior"),
+    Column("Total variation"), Column.text("Changes cluster"), Column.text("Open by"),
+)  # fmt: skip
 
 
 def contrast_rows(findings: Findings, most: int = 20) -> TableView:
@@ -123,10 +131,7 @@ def contrast_rows(findings: Findings, most: int = 20) -> TableView:
         f"The {len(rows)} rows on which EM and the posterior differ most, by total variation of their probabilities: the "
         "probability of EM's cluster at its estimate, over the uncertainty of its estimate (delta method), and over the "
         f"posterior, with {100 * contrast.ci_prob:g}% equal-tailed intervals; and whose answer leaves the row open.",
-        (
-            Column.text("Row"), Column("EM's cluster"), Column("EM"), Column("EM with intervals"), Column("Posterior"),
-            Column("Total variation"), Column.text("Changes cluster"), Column.text("Open by"),
-        ),
+        _CONTRAST_COLUMNS,
         rows,
     )  # fmt: skip
 
@@ -151,6 +156,12 @@ def prediction(findings: Findings) -> TableView:
     )  # fmt: skip
 
 
+_CENTRE_COLUMNS = (
+    Column.text("Column"), Column("Cluster"), Column("Centre, k-means"), Column("Mean, EM"), Column("Mean, posterior"),
+    Column("Radius, k-means"), Column("SD, EM"), Column("SD, posterior"),
+)  # fmt: skip
+
+
 def kmeans_centres(findings: Findings) -> TableView:
     """k-means' centres and spheres beside the components of EM and of the posterior."""
     kmeans, view = findings.kmeans, Posterior.read(findings.posterior)
@@ -171,13 +182,16 @@ def kmeans_centres(findings: Findings) -> TableView:
     return TableView.of(
         "kmeans-table",
         "Where the three put the groups, and how wide they make them, in the units of the data. k-means has one radius "
-        "per "
-        "cluster for all standardised columns. Posterior mean with its "
-        f"{100 * CI_PROB:g}% equal-tailed interval.",
-        (Column.text("Column"), Column("Cluster"), Column("Centre, k-means"), Column("Mean, EM"),
-         Column("Mean, posterior"), Column("Radius, k-means"), Column("SD, EM"), Column("SD, posterior")),
+        f"per cluster for all standardised columns. Posterior mean with its {100 * CI_PROB:g}% equal-tailed interval.",
+        _CENTRE_COLUMNS,
         rows,
     )  # fmt: skip
+
+
+_FORCED_COLUMNS = (
+    Column.text("Row"), Column("k-means' cluster"), Column("Its probability"), Column("Most probable cluster"),
+    Column("Its probability"),
+)  # fmt: skip
 
 
 def kmeans_rows(findings: Findings, most: int = 20) -> TableView | None:
@@ -198,18 +212,22 @@ def kmeans_rows(findings: Findings, most: int = 20) -> TableView | None:
         "kmeans-rows-table",
         f"Rows that k-means puts into one cluster and the posterior leaves open.{more} Posterior probabilities, with "
         f"{100 * findings.kmeans.ci_prob:g}% equal-tailed intervals.",
-        (Column.text("Row"), Column("k-means' cluster"), Column("Its probability"), Column("Most probable cluster"),
-         Column("Its probability")),
+        _FORCED_COLUMNS,
         rows,
     )  # fmt: skip
 
 
+_VERDICT_COLUMNS = (
+    Column.text("Model"), Column.text("Verdict"), Column("Worst R-hat"), Column("Least bulk ESS"),
+    Column("Least tail ESS"), Column.text("Evidence and remedy"),
+)  # fmt: skip
+
+
 def diagnoses(findings: Findings) -> TableView:
     """The verdict on every sampled model."""
-    rows, marked = [], set()
-    for i, (key, d) in enumerate(findings.diagnoses.items()):
-        if key == findings.headline:
-            marked.add(i)
+    rows = []
+    marked = frozenset(i for i, key in enumerate(findings.diagnoses) if key == findings.headline)
+    for key, d in findings.diagnoses.items():
         remedy = "" if d.verdict == "converged" else f"Remedy: {d.remedy}."
         rows.append(
             (
@@ -220,13 +238,14 @@ def diagnoses(findings: Findings) -> TableView:
     return TableView.of(
         "diagnoses-table",
         "Verdict on each sampled model, judged on quantities that no exchange of labels changes. Wanted: R-hat below "
-        "1.01, "
-        "effective sample sizes (ESS) above 400. The headline model is marked.",
-        (Column.text("Model"), Column.text("Verdict"), Column("Worst R-hat"), Column("Least bulk ESS"),
-         Column("Least tail ESS"), Column.text("Evidence and remedy")),
+        "1.01, effective sample sizes (ESS) above 400. The headline model is marked.",
+        _VERDICT_COLUMNS,
         rows,
-        marked=frozenset(marked),
+        marked=marked,
     )  # fmt: skip
+
+
+_QUANTITY_COLUMNS = (Column.text("Quantity"), *map(Column, ("Mean", "sd", "R-hat", "Bulk ESS", "Tail ESS")))
 
 
 def label_free_table(findings: Findings) -> TableView:
@@ -241,16 +260,8 @@ def label_free_table(findings: Findings) -> TableView:
     return TableView.of(
         "label-free-table",
         f"Label-free quantities of the headline model, {findings.headline}: posterior mean and sd, rank-normalised "
-        "R-hat, "
-        "bulk and tail effective sample size.",
-        (
-            Column.text("Quantity"),
-            Column("Mean"),
-            Column("sd"),
-            Column("R-hat"),
-            Column("Bulk ESS"),
-            Column("Tail ESS"),
-        ),
+        "R-hat, bulk and tail effective sample size.",
+        _QUANTITY_COLUMNS,
         rows,
     )
 
@@ -262,23 +273,15 @@ def checks(findings: Findings) -> TableView:
     for i, ((feature, statistic), row) in enumerate(table.iterrows()):
         if not row["lb"] <= row["observed"] <= row["ub"]:
             marked.add(i)
-        rows.append(
-            (
-                str(feature),
-                str(statistic),
-                Cell(significant(row["observed"]), sort=float(row["observed"])),
-                Cell(significant(row["replicated"]), f"{significant(row['lb'])} to {significant(row['ub'])}"),
-                p_value(row["p_value"]),
-            )
-        )
+        observed = Cell(significant(row["observed"]), sort=float(row["observed"]))
+        replicated = Cell(significant(row["replicated"]), f"{significant(row['lb'])} to {significant(row['ub'])}")
+        rows.append((str(feature), str(statistic), observed, replicated, p_value(row["p_value"])))
     return TableView.of(
         "checks-table",
         "Posterior predictive checks of the headline model: statistics of each column, and their mean and "
         f"{interval_words(table.attrs)} over {table.attrs.get('n_replicates', 'the')} replicated data sets; p is the share "
-        "of "
-        "replicates with at least the observed value. Statistics outside the interval are marked. For the density "
-        "(distance "
-        "between histograms) only a small p speaks against the model.",
+        "of replicates with at least the observed value. Statistics outside the interval are marked. For the density "
+        "(distance between histograms) only a small p speaks against the model.",
         (Column.text("Column"), Column.text("Statistic"), Column("Observed"), Column("Replicated"), Column("p")),
         rows,
         marked=frozenset(marked),

@@ -61,21 +61,18 @@ class Chain:
     target_accept: float
     label: str
 
+    def _model(self) -> Any:
+        from .whitened import WhitenedModel
+
+        mode, start = self.at.mode, self.at.offset[None]
+        return WhitenedModel(dims=None, target=self.target, centre=mode.point, spread=mode.spread, start=start)
+
     def launch(self) -> Any:
         """Start it in the background."""
         import nutpie
 
-        from .whitened import WhitenedModel
-
-        model = WhitenedModel(
-            dims=None,
-            target=self.target,
-            centre=self.at.mode.point,
-            spread=self.at.mode.spread,
-            start=self.at.offset[None],
-        )
         return nutpie.sample(
-            model,
+            self._model(),
             draws=self.draws,
             tune=self.tune,
             chains=1,

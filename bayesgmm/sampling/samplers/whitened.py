@@ -125,26 +125,16 @@ class WhitenedModel(CompiledModel):
         return record, arrays
 
     def _make_model(self, init_mean: Array) -> Any:
-        record, arrays = self._record()
-        keep_alive = (record, arrays)
+        keep_alive = (record, _) = self._record()
+        size, sizes = self.n_dim, {"coordinate": self.n_dim}
         log_density = _lib.LogpFunc(_log_density.address, record.ctypes.data, keep_alive)
-        expand = _lib.ExpandFunc(self.n_dim, self.n_dim, _expand.address, record.ctypes.data, keep_alive)
-        variables = _lib.PyVariable.new_variables(
-            ["u"], ["float64"], [(self.n_dim,)], {"coordinate": self.n_dim}, {"u": ("coordinate",)}
-        )
+        expand = _lib.ExpandFunc(size, size, _expand.address, record.ctypes.data, keep_alive)
+        variables = _lib.PyVariable.new_variables(["u"], ["float64"], [(size,)], sizes, {"u": ("coordinate",)})
         starts = iter(np.ascontiguousarray(self.start))
         # nutpie asks once per chain; which chain gets which start does not matter as they are exchangeable.
         make_start = partial(_next_start, starts, self.start[0])
-        return _lib.PyMcModel(
-            log_density,
-            expand,
-            variables,
-            self.n_dim,
-            {"coordinate": self.n_dim},
-            {"coordinate": np.arange(self.n_dim)},
-            make_start,
-            None,
-        )
+        names = {"coordinate": np.arange(size)}
+        return _lib.PyMcModel(log_density, expand, variables, size, sizes, names, make_start, None)
 
     def _make_sampler(
         self, settings: Any, init_mean: Array, cores: int, progress: Any, callback: Any, rate: int, store: Any
