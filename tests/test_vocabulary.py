@@ -66,3 +66,70 @@ def test_correlations_and_their_prior_are_written_once_for_each_language():
     assert [name for name, text in SOURCES.items() if re.search(r"n_features - 2 - ", text)] == [
         "mixture/correlation.py"
     ]
+
+
+def test_defaults_of_the_stopping_rule_stand_once():
+    """``tol`` and ``max_iter`` of EM: a name wherever they are a default."""
+    found = []
+    for name, text in SOURCES.items():
+        if not name.startswith(("em/", "cli/", "analysis")):
+            continue
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef):
+                arguments = [*node.args.posonlyargs, *node.args.args][::-1]
+                given = [*zip(arguments, node.args.defaults[::-1], strict=False)]
+                given += zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True)
+                found += [
+                    f"{name}:{node.name}"
+                    for argument, default in given
+                    if argument.arg in ("tol", "max_iter")
+                    and isinstance(default, ast.Constant)
+                    and default.value is not None
+                ]
+    assert found == []
+
+
+def test_rules_of_weights_and_components_are_told_once():
+    for said in ("give one weight for each", "weights must be finite and not negative", "rows (of positive weight)"):
+        assert [name for name, text in SOURCES.items() if said in text] == ["data/checks.py"], said
+
+
+def test_the_numbers_of_a_prior_are_read_by_its_terms_alone():
+    """Priors were decoded by places in a vector in two more modules."""
+    reads = re.compile(r"\bnumbers\[(\d|at|start|place)")
+    found = [
+        name
+        for name, text in SOURCES.items()
+        if reads.search(text) and name.startswith(("posterior", "sampling", "selection"))
+    ]
+    assert all(name.startswith("posterior/terms/") or name == "posterior/density.py" for name in found), found
+
+
+def test_nothing_is_defined_that_nobody_names():
+    """Functions, classes and methods: each is named somewhere besides its definition and ``__all__``, or is public."""
+    texts = {name: re.sub(r"__all__ = \[.*?\]", "", text, flags=re.DOTALL) for name, text in SOURCES.items()}
+    templates = [path.read_text("utf-8") for path in ROOT.rglob("*.j2")]
+    words = re.findall(r"\w+", "\n".join([*texts.values(), *templates]))
+    count: dict[str, int] = {}
+    for word in words:
+        count[word] = count.get(word, 0) + 1
+    dead = []
+    for name, text in texts.items():
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.ClassDef) and (
+                node.name in bayesgmm.__all__ or "def _repr_html_" in (ast.get_source_segment(text, node) or "")
+            ):
+                # Public, or a result: its methods are for users.
+                count.update({own.name: 2 for own in node.body if isinstance(own, ast.FunctionDef)})
+        for node in ast.walk(ast.parse(text)):
+            defined = isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.decorator_list
+            if defined and count[node.name] == 1 and node.name not in bayesgmm.__all__ and node.name[:2] != "__":
+                dead.append(f"{name}:{node.name}")
+    # What nutpie calls.
+    assert sorted(dead) == ["sampling/samplers/whitened.py:_make_model", "sampling/samplers/whitened.py:_make_sampler"]
+
+
+def test_paths_in_messages_are_public():
+    """What a message or a docstring tells people to call, they can."""
+    told = re.compile(r"bayesgmm\.([a-z_]+)\(")
+    assert {name for text in SOURCES.values() for name in told.findall(text) if not hasattr(bayesgmm, name)} == set()

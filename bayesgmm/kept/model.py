@@ -98,9 +98,6 @@ class _Kept:
         values, index = rows_to_score(new_data, self.columns)
         return values, index
 
-    def _distance(self, values: Array) -> Array:
-        return np.abs(self.scaling.standardise(values)).max(axis=1)
-
 
 @dataclass(frozen=True, eq=False)
 class KeptFit(_Kept):

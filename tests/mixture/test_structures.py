@@ -77,3 +77,14 @@ def test_unknown_name() -> None:
     with pytest.raises(ValueError, match="choose one of full, tied, diag, spherical"):
         structure_named("banana")
     assert issubclass(InputError, ValueError)
+
+
+@pytest.mark.parametrize("name", STRUCTURES)
+@pytest.mark.parametrize(("k", "d"), [(2, 4), (3, 3), (4, 2), (1, 3)])
+def test_smallest_eigenvalues_are_of_each_component(name: str, k: int, d: int) -> None:
+    """Also where K divides D: whether variances were shared was once guessed by divisibility."""
+    mixture = random_mixture(name, k, d, seed=3)
+    structure = mixture.structure
+    _, smallest = structure.floored(mixture.covariances[None], 1e-9)
+    expected = np.linalg.eigvalsh(mixture.dense_covariances)[:, 0]
+    np.testing.assert_allclose(structure.smallest_per_component(smallest, k)[0], expected, rtol=1e-9)
