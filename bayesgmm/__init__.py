@@ -56,6 +56,7 @@ _HOME = {
     "plot_uncertain_rows": "report.plots.rows",
     "plot_verdict": "report.plots.checks",
     "PosteriorMixture": "kept.estimator",
+    "update": "kept.update",
     "load_model": "kept",
     "save_model": "kept",
     "analyze": "analysis",
@@ -82,6 +83,7 @@ if TYPE_CHECKING:
     from .em.standard_errors import standard_errors
     from .kept import load_model, save_model
     from .kept.estimator import PosteriorMixture
+    from .kept.update import update
     from .posterior import HalfNormalScale, InverseGammaScale, LogNormalScale, Priors
     from .posterior.maximum import find_map
     from .posterior.pymc_model import build_model

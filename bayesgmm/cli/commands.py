@@ -35,6 +35,7 @@ from .options import (
 from .reading import Reading, announce, check_counts, reads_table
 from .score import score
 from .show import emit_json, show_table
+from .update import update
 
 if TYPE_CHECKING:
     from ..analysis import Analysis
@@ -320,6 +321,7 @@ app.command(
         "bayesgmm score reports/faithful NEW.parquet -o scored.csv --json",
     )
 )(score)
+app.command(epilog=_epilog("bayesgmm update model.json NEW.csv -o updated.json --drift drift.csv"))(update)
 app.command(epilog=_epilog("bayesgmm doctor", "bayesgmm doctor --json"))(doctor)
 
 

@@ -125,6 +125,11 @@ class KeptFit(_Kept):
         return _inverse_factors(self._standardised)
 
     @property
+    def mixture(self) -> Mixture:
+        """The mixture, in the units of the data."""
+        return self.fit.mixture
+
+    @property
     def estimator(self) -> GaussianMixture:
         """The fit as a scikit-learn estimator."""
         return GaussianMixture.from_fit(self.fit)
@@ -195,6 +200,12 @@ class KeptPosterior(_Kept):
     @cached_property
     def _standardised(self) -> Mixture:
         return self.draws.standardised(self.scaling)
+
+    @cached_property
+    def mixture(self) -> Mixture:
+        """Posterior means of weights, means and covariances, in the units of the data."""
+        parts = (self.draws.weights, self.draws.means, self.draws.dense_covariances)
+        return Mixture.from_dense(self.draws.structure, *(part.mean(axis=0) for part in parts))
 
     def rows(self, values: Array, labels: Any) -> ScoredRows:
         """Rows (N, D) as they are scored."""

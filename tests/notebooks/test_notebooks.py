@@ -12,7 +12,7 @@ FOLDER = Path(__file__).parents[2] / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 NAMES = {
     "anomalies", "customers", "em-against-posterior", "genes", "how-many-galaxies", "image", "kmeans-em-posterior",
-    "markets", "quickstart", "recommendation", "speech", "wrong-model",
+    "markets", "next-month", "quickstart", "recommendation", "speech", "wrong-model",
 }  # fmt: skip
 
 every_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
