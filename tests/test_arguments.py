@@ -87,7 +87,7 @@ def given() -> dict:
         "comparison": pd.DataFrame({"p_model": [1.0], "weight": [1.0]}, index=["2 diag"]),
         "memberships": members, "grid": bg.fit_grid(ROWS, [1, 2], ["diag"], progressbar=False), "n_components": 2,
         "coclustering": bg.coclustering(post), "errors": fit.standard_errors(ROWS),
-        "contrast": bg.em_vs_posterior(fit, post), "folder": "nowhere", "model": fit, "path": "nowhere.json",
+        "contrast": bg.em_vs_posterior(fit, post), "folder": "nowhere", "model": fit, "path": "nowhere.json", "new_data": ROWS,
         "name": "iris",
     }  # fmt: skip
 
