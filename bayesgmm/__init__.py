@@ -41,6 +41,7 @@ _HOME = {
     "consensus": "clusters.consensus",
     "clusters": "clusters.clusters",
     "partitions": "clusters.partitions",
+    "outcomes": "clusters.outcomes",
     "average": "selection.average",
     "em_vs_posterior": "contrast.em",
     "kmeans_contrast": "contrast.kmeans",
@@ -74,6 +75,7 @@ if TYPE_CHECKING:
     from .clusters.coclustering import coclustering
     from .clusters.consensus import consensus
     from .clusters.memberships import memberships, memberships_table
+    from .clusters.outcomes import outcomes
     from .clusters.partitions import partitions
     from .contrast.em import em_vs_posterior
     from .contrast.kmeans import kmeans_contrast

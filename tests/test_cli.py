@@ -174,3 +174,54 @@ def test_covariance_names_are_those_of_the_package():
     assert set(parse_covariances("all")) == every
     assert {structure_named(name).name for name in Structure} == every
     assert tuple(parse_covariances(DEFAULT_COVARIANCES)) == COVARIANCE_TYPES
+
+
+def test_outcomes_of_a_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The same numbers as from Python; a file of them; and one line for what is not there."""
+    rng = np.random.default_rng(0)
+    z = np.repeat([0.0, 6.0], 30)
+    people = {"height": z + rng.normal(size=60), "income": z + rng.normal(size=60), "smokes": ["yes", "no"] * 30}
+    pd.DataFrame(people).to_csv(tmp_path / "people.csv", index=False)
+    data, folder = str(tmp_path / "people.csv"), str(tmp_path / "report")
+    fitted = [
+        "report",
+        data,
+        "--columns",
+        "height",
+        "-k",
+        "2",
+        "--covariance",
+        "full",
+        "--draws",
+        "50",
+        "--chains",
+        "2",
+    ]
+    assert run(monkeypatch, capsys, *fitted, "-o", folder, "-q")[0] == 0
+    asked = [
+        "outcomes",
+        folder,
+        data,
+        "--columns",
+        "income,smokes",
+        "--names",
+        "low,high",
+        "-o",
+        str(tmp_path / "o.csv"),
+    ]
+    code, out, err = run(monkeypatch, capsys, *asked, "--json")
+    assert (code, err) == (0, "")
+    payload = json.loads(out)
+    import bayesgmm as bg
+
+    own = bg.outcomes(bg.load_analysis(folder).posterior, pd.DataFrame(people)[["income", "smokes"]])
+    assert [row["mean"] for row in payload["estimates"]] == pytest.approx(own.estimates["mean"].tolist())
+    assert [row["group"] for row in payload["estimates"]][:2] == ["low", "high"]
+    written = pd.read_csv(tmp_path / "o.csv")
+    assert len(written) == len(own.estimates) + len(own.differences)
+    for wrong, said in ((["--columns", "wealth"], "wealth"), (["--columns", "income", "--model", "9 full"], "9 full")):
+        code, out, err = run(monkeypatch, capsys, "outcomes", folder, data, *wrong)
+        assert (code, out, err.count("\n")) == (2, "", 1)
+        assert said in err

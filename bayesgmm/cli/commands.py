@@ -32,6 +32,7 @@ from .options import (
     parse_priors,
     priors_for,
 )
+from .outcomes import outcomes_command
 from .reading import Reading, announce, check_counts, reads_table
 from .score import score
 from .show import emit_json, show_table
@@ -322,6 +323,13 @@ app.command(
     )
 )(score)
 app.command(epilog=_epilog("bayesgmm update model.json NEW.csv -o updated.json --drift drift.csv"))(update)
+app.command(
+    name="outcomes",
+    epilog=_epilog(
+        "bayesgmm outcomes reports/faithful DATA.csv --columns income,smokes",
+        "bayesgmm outcomes reports/faithful DATA.csv --columns income --covariates age --by component --json",
+    ),
+)(outcomes_command)
 app.command(epilog=_epilog("bayesgmm doctor", "bayesgmm doctor --json"))(doctor)
 
 

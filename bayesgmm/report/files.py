@@ -51,6 +51,7 @@ class SavedAnalysis:
     comparison: pd.DataFrame
     provenance: dict[str, Any]
     holdout: Table | None
+    headline: str
 
 
 def prepare_folder(folder: Path) -> Path:
@@ -320,7 +321,15 @@ def _restored(folder: Path, document: dict[str, Any]) -> SavedAnalysis:
         carried=_carried(folder, document, index),
     )
     holdout = _read_holdout(_required(folder / _HOLDOUT), table) if _HOLDOUT in document.get("files", ()) else None
-    return SavedAnalysis(table, Grid(fits, failures, aliases), posteriors, comparison, document["provenance"], holdout)
+    return SavedAnalysis(
+        table,
+        Grid(fits, failures, aliases),
+        posteriors,
+        comparison,
+        document["provenance"],
+        holdout,
+        document["headline"],
+    )
 
 
 def _carried(folder: Path, document: dict[str, Any], index: pd.Index) -> pd.DataFrame | None:

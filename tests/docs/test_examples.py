@@ -69,6 +69,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     people = {
         "height": tall + rng.normal(0, 5, 120),
         "weight": 0.9 * tall - 90 + rng.normal(0, 6, 120),
+        "steps": 60.0 * tall + rng.normal(0, 900, 120),
+        "smokes": np.where(rng.uniform(size=120) < 0.3, "yes", "no"),
         "name": "someone",
     }
     pd.DataFrame(people).to_csv(folder / "measurements.csv", index=False)
