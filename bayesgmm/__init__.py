@@ -47,6 +47,7 @@ _HOME = {
     "kmeans_contrast": "contrast.kmeans",
     "predictive_checks": "checks.predictive_checks",
     "filled_components": "selection.filled",
+    "prior_sensitivity": "selection.sensitivity",
     "plot_coclustering": "report.plots.rows",
     "plot_contrast": "report.plots.checks",
     "plot_criteria": "report.plots.checks",
@@ -96,6 +97,7 @@ if TYPE_CHECKING:
     from .selection.average import average
     from .selection.compare import compare
     from .selection.evidence import log_evidence
+    from .selection.sensitivity import prior_sensitivity
 
 
 class _Package(ModuleType):

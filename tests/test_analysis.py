@@ -54,6 +54,7 @@ def test_folder_holds_what_was_promised(analysis, folder) -> None:
         "criteria.csv",
         "comparison.csv",
         "memberships.csv",
+        "sensitivity.csv",
         "analysis.json",
         *(f"posterior-{k}-full.nc" for k in (1, 2, 3)),
         "posterior-3-diag.nc",

@@ -27,7 +27,7 @@ from ..mixture import (
     structure_named,
 )
 from .coordinates import Coordinates
-from .density import log_densities, log_density_and_gradient
+from .density import log_densities, log_density_and_gradient, log_prior_and_gradient
 from .priors import Priors
 from .terms import Term, has_rate, numbers_of, terms_of
 
@@ -203,6 +203,17 @@ class Target:
     def tempered(self, power: float) -> Target:
         """The same prior times the likelihood to the given power."""
         return self._with(power=power)
+
+    def with_priors(self, priors: Priors) -> Target:
+        """The same rows and model under other priors, of the same family of scales."""
+        return self._with(priors=priors)
+
+    def log_prior(self, points: Array) -> Array:
+        """Log prior densities (S,) at unconstrained points (S, P), Jacobians included."""
+        model, numbers, *_ = self.arguments
+        gradient = np.empty(self.size)
+        points = np.ascontiguousarray(points, dtype=float)
+        return np.array([log_prior_and_gradient(point, gradient, model, numbers) for point in points])
 
     def without_jacobian(self) -> Target:
         """The density of the model's own variables (`terms.terms_of`)."""

@@ -69,10 +69,12 @@ def _claim(findings: Findings, k: int, name: str) -> str:
 
 
 def _at_least(findings: Findings) -> tuple[float, float]:
-    """What p(K | y) and p(structure | K, y) of the headline are at least, errors and models left out allowed for."""
+    """What p(K | y), under any prior tried, and p(structure | K, y) of the headline are at least."""
     row = findings.comparison.loc[findings.headline]
     rest = 1.0 - (findings.comparison.attrs.get("left_out") or 0.0)
-    return tuple(float(row[name]) * rest - 2 * float(row[f"{name}_se"]) for name in ("p_k", "p_structure"))  # type: ignore[return-value]
+    k, structure = (float(row[name]) * rest - 2 * float(row[f"{name}_se"]) for name in ("p_k", "p_structure"))
+    lowest = findings.sensitivity.lowest
+    return k if np.isnan(lowest) else min(k, lowest * rest), structure
 
 
 def _on_the_edge(findings: Findings) -> bool:
@@ -145,6 +147,8 @@ def how_sure(findings: Findings) -> tuple[str, ...]:
             f"{_capital(model_words(*ModelKey.parse(leader)))} would have "
             f"{probability(findings.comparison.loc[leader, 'p_model'])}, a number that its sample does not support."
         )
+    if depends := findings.sensitivity.sentence:
+        sentences.append(depends)
     if beyond := _beyond(findings):
         sentences.append(beyond)
     said = str(findings.comparison.attrs.get("sentence", "")).strip()

@@ -1,9 +1,9 @@
 """The output folder: what is written, and how it is read back.
 
-``report.html``, ``criteria.csv`` (the EM grid), ``comparison.csv`` (the sampled models), ``memberships.csv`` (one row per
-row of data), ``posterior-<K>-<structure>.nc`` (draws), and ``analysis.json`` (fits, settings, provenance, digests of the files
-it goes with). A run that fails or is killed leaves these as they were: see `swap`. Until then models that are done wait
-in ``.sampled/``, for a run that was interrupted to go on from.
+``report.html``, ``criteria.csv`` (the EM grid), ``comparison.csv`` (the sampled models), ``sensitivity.csv`` (other priors),
+``memberships.csv`` (one row per row of data), ``posterior-<K>-<structure>.nc`` (draws), and ``analysis.json`` (fits, settings,
+provenance, digests of the files it goes with). A run that fails or is killed leaves these as they were: see `swap`. Until then
+models that are done wait in ``.sampled/``, for a run that was interrupted to go on from.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from ..em import Grid, fit_from_plain, fit_to_plain, json_digest, plain_value
 from ..sampling import DrawStore, draws_file, is_kept, read_draws, write_draws
 from ..selection import is_assessment
 from .findings import Findings
+from .sections.sensitivity import sensitivity_frame
 from .swap import ANALYSIS, STAGING, check_room, finish, staged
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["SavedAnalysis", "draw_store", "prepare_file", "prepare_folder", "read_folder", "reserved", "write_folder"]
 
 _COMPARISON, _MEMBERSHIPS, _HOLDOUT = "comparison.csv", "memberships.csv", "holdout.csv"
+_SENSITIVITY = "sensitivity.csv"
 _SAMPLED = ".sampled"
 _FORMAT = "bayesgmm analysis 2"
 # The first had no digests.
@@ -204,6 +206,7 @@ def write_folder(findings: Findings, folder: Path) -> Path:
         (staging / "report.html").write_text(render_report(findings), encoding="utf-8")
         findings.grid.table.to_csv(staging / "criteria.csv", index=False)
         findings.comparison.to_csv(staging / _COMPARISON, index_label="model")
+        sensitivity_frame(findings).to_csv(staging / _SENSITIVITY)
         inert(_rows(findings)).to_csv(staging / _MEMBERSHIPS)
         if findings.holdout is not None:
             write_holdout(findings.holdout, staging / _HOLDOUT)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..clusters import Clusters
 from ..clusters.clusters import clusters
+from ..selection import Sensitivity, prior_sensitivity
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -88,3 +89,8 @@ class Findings:
     def groups(self) -> Clusters:
         """Groups of the headline model."""
         return clusters(self.posterior)
+
+    @cached_property
+    def sensitivity(self) -> Sensitivity:
+        """What other priors would have said, as far as the draws at hand can tell."""
+        return prior_sensitivity(self, refit=False)

@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from ..mixture import ModelKey
 from .figures import figures
-from .sections import found, groups, judged
+from .sections import found, groups, judged, sensitivity
 from .words import answer, interval_words, model_words
 
 if TYPE_CHECKING:
@@ -77,6 +77,7 @@ def _tables(findings: Findings) -> dict[str, Any]:
         "profiles": groups.profiles(findings),
         "criteria": found.criteria(findings),
         "comparison": found.comparison(findings),
+        "sensitivity": sensitivity.priors(findings),
         "components": found.components(findings),
         "rows": found.row_table(findings) if several else None,
         "consensus": found.consensus_bounds(findings) if several else None,

@@ -25,7 +25,7 @@ __all__ = ["ANALYSIS", "FIXED", "STAGING", "check_room", "finish", "named_by", "
 
 ANALYSIS = "analysis.json"
 # Files of every report, besides the draws.
-FIXED = (ANALYSIS, "report.html", "criteria.csv", "comparison.csv", "memberships.csv", "holdout.csv")
+FIXED = (ANALYSIS, "report.html", "criteria.csv", "comparison.csv", "memberships.csv", "sensitivity.csv", "holdout.csv")
 STAGING = ".writing-"
 _NEW, _REPLACED = ".new-report", ".replaced.json"
 _DRAWS = re.compile(r"posterior-\d+-\w+\.nc")

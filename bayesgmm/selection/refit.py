@@ -98,13 +98,13 @@ class Refit:
     def _transported(self, row: int) -> float:
         """Standardised log density of a row, NaN where transport cannot be trusted."""
         without, copy = self._weights(row)
-        down = self._transport.to(without)
+        down = self._transport.to(self.view.target.reweighted(without))
         if not down.trusted:
             return np.nan
         gain = 0.0
         if copy[row] != self.view.sample_weight[row]:
             # A row of weight below one: one copy of it is more than there was.
-            up = self._transport.to(copy)
+            up = self._transport.to(self.view.target.reweighted(copy))
             if not up.trusted:
                 return np.nan
             gain = up.log_ratio

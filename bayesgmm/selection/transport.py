@@ -1,6 +1,6 @@
-"""From one posterior to another of slightly different row weights, by the affine map between their Laplace approximations.
+"""From one posterior to another of slightly different row weights or priors, by the map between their Laplace approximations.
 
-With row weights w and v, densities q_w and q_v and an invertible map T,
+With row weights (or priors) w and v, densities q_w and q_v and an invertible map T,
 
     Z_v / Z_w = E_w[ q_v(T x) |det T'| / q_w(x) ],    T x = m_v + M_v M_w^-1 (x - m_w),
 
@@ -100,9 +100,8 @@ class Transport:
             mode = find_mode(target, points.mean(0))
         return cls(target, points, target.many(points), mode, pivot)
 
-    def to(self, sample_weight: Array) -> Moved:
-        """To the posterior with other row weights (N,)."""
-        end = self.target.reweighted(sample_weight)
+    def to(self, end: Target) -> Moved:
+        """To a posterior of the same model, under other row weights or other priors."""
         with single_threaded_blas():
             mode = find_mode(end, self.mode.point)
             standard = np.linalg.solve(self.mode.spread, (self.points - self.mode.point).T)
