@@ -59,6 +59,7 @@ _HOME = {
     "plot_verdict": "report.plots.checks",
     "PosteriorMixture": "kept.estimator",
     "update": "kept.update",
+    "save_onnx": "kept.onnx",
     "load_model": "kept",
     "save_model": "kept",
     "analyze": "analysis",
@@ -86,6 +87,7 @@ if TYPE_CHECKING:
     from .em.standard_errors import standard_errors
     from .kept import load_model, save_model
     from .kept.estimator import PosteriorMixture
+    from .kept.onnx import save_onnx
     from .kept.update import update
     from .posterior import HalfNormalScale, InverseGammaScale, LogNormalScale, Priors
     from .posterior.maximum import find_map

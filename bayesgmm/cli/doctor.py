@@ -15,7 +15,7 @@ from .show import emit_json
 
 __all__ = ["doctor"]
 
-_EXTRAS = {"excel": "fastexcel", "duckdb": "duckdb"}
+_EXTRAS = {"excel": "fastexcel", "duckdb": "duckdb", "onnx": "skl2onnx"}
 
 
 def doctor(as_json: AsJson = False) -> None:
