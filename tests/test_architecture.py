@@ -178,3 +178,11 @@ def test_the_page_lists_the_files_on_the_way(journeys):
         section = page.split(f"`{name}`", 1)[1].split("\n\n", 1)[0]
         missing = {file for file in files if f"`{file}`" not in section}
         assert not missing, (name, missing)
+
+
+def test_rows_points_and_draws_are_cut_into_blocks_in_one_place():
+    cuts = re.compile(r"slice\(\w+, (min\()?\w+ \+ \w+.*for \w+ in range\(0, ")
+    found = [
+        path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py") if cuts.search(path.read_text("utf-8"))
+    ]
+    assert found == ["mixture/parallel.py"]

@@ -10,7 +10,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from ..data import CI_PROB, check_ci_prob, checked, tails
-from ..mixture import draw_responsibilities, run_parallel, single_threaded_blas
+from ..mixture import blocks_of, draw_responsibilities, run_parallel, single_threaded_blas
 from ..progress import progress_display
 from ..sampling import Posterior
 from .rows import ScoredRows, scored_rows
@@ -126,7 +126,7 @@ def summarise_rows(
     n, k = len(rows.values), rows.n_components if union is None else union.shape[1]
     out = _room_for(n, k)
     size = max(1, block_bytes // (8 * rows.n_draws * rows.n_components)) * _BLOCKS_PER_TASK
-    parts = [slice(a, min(a + size, n)) for a in range(0, n, size)]
+    parts = blocks_of(n, size)
     # Workers enter and leave the BLAS limit on their own; held here, it outlasts them all.
     with single_threaded_blas(), progress_display(progressbar) as display:
         task = display.add_task("Memberships", total=n, detail="rows")

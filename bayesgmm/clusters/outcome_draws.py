@@ -20,7 +20,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ..mixture import run_parallel
+from ..mixture import blocks_of, run_parallel
 
 __all__ = ["Categories", "Family", "Number", "Regression", "draw_parameters"]
 
@@ -159,7 +159,7 @@ def draw_parameters(shares: Array, family: Family, seed: int) -> Array:
     """
     n_draws, n_groups, n = shares.shape
     size = max(1, _BLOCK // (n_groups * n))
-    parts = [slice(a, min(a + size, n_draws)) for a in range(0, n_draws, size)]
+    parts = blocks_of(n_draws, size)
     seeds = np.random.SeedSequence(seed).spawn(len(parts))
 
     def of_part(task: tuple[slice, np.random.SeedSequence]) -> Array:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from ..mixture import blocks_of
+
 __all__ = ["distinct_rows", "most_repeated"]
 
 Array = NDArray[np.float64]
@@ -18,13 +20,13 @@ def _keys(values: Array) -> NDArray[np.uint64]:
     rng = np.random.default_rng(0)
     factors = np.asarray(rng.integers(2**63, size=values.shape[1], dtype=np.uint64)) * np.uint64(2) + np.uint64(1)
     keys = np.empty(len(values), dtype=np.uint64)
-    for first in range(0, len(values), _BLOCK):
+    for block in blocks_of(len(values), _BLOCK):
         # The sum makes one zero of two. Short numbers differ in their leading bits only: those are brought down first.
-        bits = (values[first : first + _BLOCK] + 0.0).view(np.uint64)
+        bits = (values[block] + 0.0).view(np.uint64)
         bits ^= bits >> np.uint64(32)
         bits *= factors
         bits ^= bits >> np.uint64(29)
-        keys[first : first + _BLOCK] = (bits * factors[::-1]).sum(1)
+        keys[block] = (bits * factors[::-1]).sum(1)
     return keys
 
 

@@ -18,7 +18,7 @@ from ..clusters import ScoredRows, summarise_rows
 from ..contrast import log_predictive
 from ..data import CI_PROB, check_ci_prob, check_switch, check_whole, checked_weight
 from ..em import MembershipTransformer, TableInput
-from ..mixture import draw_responsibilities
+from ..mixture import draw_responsibilities, drawn_rows
 from ..posterior import Priors
 from ..sampling import Settings, sample_posterior
 from .model import KeptPosterior
@@ -182,9 +182,7 @@ class PosteriorMixture(MembershipTransformer, TableInput, DensityMixin, BaseEsti
         which = state.randint(len(draws.weights), size=n_samples)
         edges = np.cumsum(draws.weights[which], axis=1)[:, :-1]
         labels = (state.uniform(size=(n_samples, 1)) > edges).sum(axis=1)
-        factors = np.linalg.cholesky(draws.dense_covariances[which, labels])
-        noise = state.standard_normal((n_samples, draws.n_features, 1))
-        return draws.means[which, labels] + (factors @ noise)[..., 0], labels
+        return drawn_rows(draws, (which, labels), state), labels
 
     def save(self, path: str | Path) -> Path:
         """Keep the model in a file, for `bayesgmm.load_model`, and return its path (`save_model`)."""

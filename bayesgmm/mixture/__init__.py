@@ -18,7 +18,7 @@ from .key import ModelKey
 from .machine import CALLED_BY_COMPILED, apart, multiply_add
 from .mixture import Mixture
 from .narrow import narrow_log_terms
-from .parallel import run_parallel, single_threaded_blas
+from .parallel import blocks_of, run_parallel, single_threaded_blas
 from .relabel import align_labels, labels_by_pivot
 from .replicates import drawn_rows, replicates
 from .rows import Design, Rows
@@ -67,6 +67,7 @@ __all__ = [
     "align_labels",
     "apart",
     "block_size",
+    "blocks_of",
     "call_constrain",
     "call_pullback",
     "contrasts",

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
-__all__ = ["run_parallel", "single_threaded_blas"]
+__all__ = ["blocks_of", "run_parallel", "single_threaded_blas"]
 
 _POOL_NAME = "bayesgmm-rows"
 
@@ -37,6 +37,11 @@ def _cores() -> int:
 @cache
 def _pool() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(max_workers=_cores(), thread_name_prefix=_POOL_NAME)
+
+
+def blocks_of(count: int, size: int) -> list[slice]:
+    """Fixed blocks of at most ``size`` of so many rows, points or draws, in order."""
+    return [slice(first, min(first + size, count)) for first in range(0, count, size)]
 
 
 def run_parallel(function: Callable[[Any], Any], tasks: Sequence[Any]) -> list[Any]:

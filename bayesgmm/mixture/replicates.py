@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .mixture import Mixture
+from .parallel import blocks_of
 
 __all__ = ["drawn_rows", "replicates"]
 
@@ -31,8 +32,7 @@ def drawn_rows(mixture: Mixture, which: tuple[NDArray[np.intp], ...], rng: Any) 
     n_rows = len(which[-1])
     z = rng.standard_normal((n_rows, mixture.n_features))
     factors = np.linalg.cholesky(mixture.dense_covariances)
-    for first in range(0, n_rows, _AT_ONCE):
-        part = slice(first, first + _AT_ONCE)
+    for part in blocks_of(n_rows, _AT_ONCE):
         own = tuple(index[part] for index in which)
         z[part] = mixture.means[own] + np.einsum("nij,nj->ni", factors[own], z[part])
     return z

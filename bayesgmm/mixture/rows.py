@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..data import Scaling
-from .parallel import run_parallel
+from .parallel import blocks_of, run_parallel
 from .structure import Layout, Structure
 
 __all__ = ["Design", "Rows"]
@@ -86,7 +86,7 @@ class Rows:
 
     def blocks(self, size: int = _SLICE) -> list[slice]:
         """Fixed blocks of at most ``size`` rows, in order."""
-        return [slice(first, min(first + size, self.n_rows)) for first in range(0, self.n_rows, size)]
+        return blocks_of(self.n_rows, size)
 
     def map(self, function: Callable[[slice], Any], size: int = _SLICE) -> list[Any]:
         """``function`` of each block, on all cores, in order."""

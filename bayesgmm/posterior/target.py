@@ -21,6 +21,7 @@ from ..mixture import (
     Mixture,
     ModelKey,
     Structure,
+    blocks_of,
     labels_by_pivot,
     run_parallel,
     single_threaded_blas,
@@ -197,7 +198,7 @@ class Target:
             log_densities(points[part], values[part], *arguments)
 
         with single_threaded_blas():
-            run_parallel(over, [slice(a, a + _CHUNK) for a in range(0, len(points), _CHUNK)])
+            run_parallel(over, blocks_of(len(points), _CHUNK))
         return values
 
     def tempered(self, power: float) -> Target:

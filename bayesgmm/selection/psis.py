@@ -11,7 +11,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from ..mixture import run_parallel
+from ..mixture import blocks_of, run_parallel
 
 __all__ = ["psis_loo", "smoothed", "tail_length"]
 
@@ -127,5 +127,5 @@ def psis_loo(log_likelihood: Array, reff: float = 1.0, left_out: Array | None = 
         own = np.ascontiguousarray(log_likelihood[:, part].T)
         elpd[part], lppd[part], shape[part] = _loo_rows(own, power[part], n_tail)
 
-    run_parallel(over, [slice(a, a + _ROWS) for a in range(0, n_rows, _ROWS)])
+    run_parallel(over, blocks_of(n_rows, _ROWS))
     return elpd, lppd, shape

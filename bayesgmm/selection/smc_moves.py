@@ -12,7 +12,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from ..mixture import call_constrain, run_parallel, single_threaded_blas
+from ..mixture import blocks_of, call_constrain, run_parallel, single_threaded_blas
 from ..posterior import MeansTerm, Target, log_density_and_gradient
 
 __all__ = ["move_components", "move_hamiltonian"]
@@ -169,7 +169,7 @@ def _in_chunks(
     """Apply a compiled move to all particles, in place, on all cores; the mean acceptance."""
     values = target.many(points)
     arguments = target.arguments
-    parts = [slice(a, min(a + _CHUNK, len(points))) for a in range(0, len(points), _CHUNK)]
+    parts = blocks_of(len(points), _CHUNK)
     # One seed per chunk of fixed size: the same numbers on any number of cores.
     seeds = rng.integers(2**32, size=len(parts))
 

@@ -14,8 +14,11 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 CHECKOUT = Path(sys.argv[1]) if __name__ == "__main__" else None
 if CHECKOUT is not None:
@@ -172,24 +175,36 @@ def gradient() -> dict[str, Callable[[], Any]]:
     }
 
 
-def _sampled(values: np.ndarray, k: int, name: str, draws: int, chains: int, **more: Any) -> Any:
+# What a case's name ends in where a posterior's chains start from one EM search alone, as they all did before.
+_ONE = ", from one EM search"
+
+
+def _sampled(values: np.ndarray, k: int, name: str, draws: int, chains: int, one: bool, **more: Any) -> Any:
     import bayesgmm as bg
 
-    return bg.sample_posterior(
-        values, k, name, draws=draws, chains=chains, cores=1, progressbar=False, **{"random_seed": 1, **more}
-    )
+    less: Any = nullcontext()
+    if one and find_spec("bayesgmm.sampling") is not None:
+        less = patch("bayesgmm.sampling.starts._FURTHER_SEARCHES", 0)
+    with less:
+        return bg.sample_posterior(
+            values, k, name, draws=draws, chains=chains, cores=1, progressbar=False, **{"random_seed": 1, **more}
+        )
 
 
 def reuse() -> dict[str, Callable[[], Any]]:
     cases = [(300, 2, 2, "full"), (300, 2, 3, "full"), (300, 4, 3, "full"), (700, 4, 3, "full"), (300, 2, 5, "full"),
              (500, 3, 2, "diag"), (500, 3, 4, "diag"), (500, 3, 2, "spherical"), (500, 3, 2, "tied")]  # fmt: skip
 
-    def prepared(n: int, d: int, k: int, name: str) -> tuple[Measure, None]:
+    def prepared(n: int, d: int, k: int, name: str, one: bool) -> tuple[Measure, None]:
         rng = np.random.default_rng(0)
         values = rng.normal(size=(n, d)) + 3 * rng.integers(0, k, size=(n, 1))
-        return lasting(lambda: _sampled(values, k, name, 50, 2)), None
+        return lasting(lambda: _sampled(values, k, name, 50, 2, one)), None
 
-    return {_size(*case): lambda case=case: prepared(*case) for case in cases}
+    return {
+        _size(*case) + (_ONE if one else ""): lambda case=case, one=one: prepared(*case, one)
+        for one in (False, True)
+        for case in cases
+    }
 
 
 def draws() -> dict[str, Callable[[], Any]]:
@@ -199,14 +214,14 @@ def draws() -> dict[str, Callable[[], Any]]:
 
     import bayesgmm as bg
 
-    def prepared(problem: str, name: str) -> tuple[Measure, str]:
+    def prepared(problem: str, name: str, one: bool) -> tuple[Measure, str]:
         task = posterior.task_of(problem, "ours", False)
         fit = bg.fit_mixture(task.values, task.start.n_components, name, random_state=0)
         own = rivals_posterior.Task(task.values, fit.mixture, 1000, 1000)
         least = []
 
         def sampled(seed: int) -> Any:
-            return _sampled(own.values, fit.mixture.n_components, name, 1000, 4, em=fit, random_seed=seed)
+            return _sampled(own.values, fit.mixture.n_components, name, 1000, 4, one, em=fit, random_seed=seed)
 
         for seed in range(3):
             p = sampled(seed)["posterior"]
@@ -223,7 +238,10 @@ def draws() -> dict[str, Callable[[], Any]]:
         return measure, f"ESS {ess:.0f}"
 
     return {
-        f"{problem}, {name}": lambda problem=problem, name=name: prepared(problem, name)
+        f"{problem}, {name}" + (_ONE if one else ""): lambda problem=problem, name=name, one=one: prepared(
+            problem, name, one
+        )
+        for one in (False, True)
         for problem in posterior.COMPONENTS
         for name in STRUCTURES
         if problem != "large" or name == "full"
