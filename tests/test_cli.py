@@ -144,7 +144,8 @@ def test_doctor(monkeypatch, capsys) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", [[], ["report"], ["em"], ["sample"], ["compare"], ["score"], ["update"], ["doctor"], ["datasets"]]
+    "command",
+    [[], ["report"], ["em"], ["sample"], ["compare"], ["score"], ["update"], ["export"], ["doctor"], ["datasets"]],
 )
 def test_help_has_an_example(command, monkeypatch, capsys) -> None:
     code, out, _ = run(monkeypatch, capsys, *command, "--help")

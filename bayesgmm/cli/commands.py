@@ -13,6 +13,7 @@ from typer.exceptions import TyperException
 from ..data import InputError
 from ..sampling.settings import Settings
 from .doctor import doctor
+from .export import export
 from .options import (
     DEFAULT_COVARIANCES,
     AsJson,
@@ -330,6 +331,7 @@ app.command(
         "bayesgmm outcomes reports/faithful DATA.csv --columns income --covariates age --by component --json",
     ),
 )(outcomes_command)
+app.command(epilog=_epilog("bayesgmm export reports/faithful -o paper --tables latex,csv --figures pdf"))(export)
 app.command(epilog=_epilog("bayesgmm doctor", "bayesgmm doctor --json"))(doctor)
 
 

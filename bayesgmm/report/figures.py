@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from .findings import Findings
 
-__all__ = ["FigureView", "figures"]
+__all__ = ["FigureView", "figures", "planned_figures"]
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class FigureView:
 def figures(findings: Findings) -> dict[str, FigureView]:
     """All that the findings allow, by name."""
     drawn = {}
-    for i, (name, draw, title, alt, caption) in enumerate(_planned(findings)):
+    for i, (name, draw, title, alt, caption) in enumerate(planned_figures(findings)):
         drawn[name] = FigureView(name, _drawn(draw, f"f{i}", title, alt), caption)
     return drawn
 
@@ -55,7 +55,7 @@ def _drawn(draw: Callable[[Any], Any], prefix: str, title: str, alt: str) -> Mar
     return svg.inline(figure, prefix, title, alt)
 
 
-def _planned(f: Findings) -> Iterator[tuple[str, Callable[[Any], Any], str, str, str]]:
+def planned_figures(f: Findings) -> Iterator[tuple[str, Callable[[Any], Any], str, str, str]]:
     """Name, drawing, title, alternative text and caption of each figure."""
     yield from _of_models(f)
     yield from _of_components(f)
