@@ -43,6 +43,8 @@ _WITHIN, _DIGITS, _LOOKED_AT = 3.0, 1e-9, 100
 LEAST_BFMI = 0.3
 # Fewer replicas that came all the way from the prior do not tell how much mass a mode has.
 LEAST_RESTARTS = 5
+# Walkers that took no jump: what the chains say of the places where these are is little.
+MOST_STUCK = 0.05
 
 VERDICTS: dict[str, str] = {
     "converged": "none needed",
@@ -197,6 +199,8 @@ def label_ambiguity(view: Posterior) -> float:
 def _doubts(post: xr.DataTree, stats: Any) -> list[str]:
     """What agreement of the chains cannot tell: modes that may be missing, energies not explored."""
     doubts = []
+    if (stuck := float(post.attrs.get("stuck", 0.0))) > MOST_STUCK:
+        doubts.append(f"{stuck:.0%} of the walkers never jumped (tolerated: {MOST_STUCK:.0%})")
     if "restarts" in post.attrs:
         fewest = int(np.min(post.attrs["restarts"]))
         if fewest < LEAST_RESTARTS:

@@ -255,6 +255,21 @@ class Target:
         """
         return labels_by_pivot(self.mixtures(points), self.values, pivot.rounded())
 
+    def in_region(self, points: Array, pivot: Mixture) -> Array:
+        """The points (S, P), each under the names that put it into the pivot's region."""
+        if self.n_components == 1:
+            return points
+        return self.coordinates.permuted(points, self.labels(points, pivot))
+
+    def middle(self, points: Array, pivot: Mixture) -> Mixture:
+        """A pivot in the middle of the aligned points (S, P): the region around it cuts through fewer of them."""
+        if self.n_components == 1:
+            return pivot
+        thinned = points[:: max(1, len(points) // 1000)]
+        for _ in range(2):
+            pivot = self.mixtures(np.median(self.in_region(thinned, pivot), axis=0)[None])[0]
+        return pivot
+
     # Errors
 
     def check_fit(self, mixture: Mixture) -> None:

@@ -12,12 +12,14 @@ if TYPE_CHECKING:
     from .memory import refuse_beyond_memory
     from .posterior import Posterior, pointwise_log_likelihood
     from .predictive import prior_draws
+    from .proposal import Proposal, count_of
     from .quantities import MAX_R_HAT, MIN_ESS, is_settled, summarise
     from .sample import sample_posterior
+    from .samplers.jumps import jump_seconds
     from .samplers.tempering import seconds_of
     from .schema import obs_labels
     from .settings import Settings
-    from .starts import prepare
+    from .starts import Prepared, prepare
     from .store import DrawStore, draws_file, fingerprint_of, is_kept, read_draws, write_draws, write_netcdf
     from .sweep import sample_many
 
@@ -26,11 +28,15 @@ _HOME = {
     "MAX_R_HAT": "quantities",
     "MIN_ESS": "quantities",
     "Posterior": "posterior",
+    "Prepared": "starts",
+    "Proposal": "proposal",
     "Settings": "settings",
+    "count_of": "proposal",
     "draws_file": "store",
     "fingerprint_of": "store",
     "is_kept": "store",
     "is_settled": "quantities",
+    "jump_seconds": "samplers.jumps",
     "obs_labels": "schema",
     "pointwise_log_likelihood": "posterior",
     "prepare": "starts",
@@ -50,11 +56,15 @@ __all__ = [
     "MIN_ESS",
     "DrawStore",
     "Posterior",
+    "Prepared",
+    "Proposal",
     "Settings",
+    "count_of",
     "draws_file",
     "fingerprint_of",
     "is_kept",
     "is_settled",
+    "jump_seconds",
     "obs_labels",
     "pointwise_log_likelihood",
     "prepare",

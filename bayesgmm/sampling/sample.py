@@ -60,8 +60,10 @@ def sample_posterior(
     target_accept : float
     progressbar : bool
         False prints nothing.
-    sampler : {"nutpie", "pymc", "numpyro", "tempering"}
+    sampler : {"nutpie", "pymc", "numpyro", "jumps", "tempering"}
         nutpie runs the fused log density without compilation; "pymc" and "numpyro" run the PyMC model of `build_model`.
+        "jumps" goes on from nutpie's draws until the chains agree: independence proposals from a mixture fitted to the
+        draws, and local steps, for chains that are slow or have settled in several modes.
         "tempering" is non-reversible parallel tempering from the prior: each chain is a run of its own, which reaches
         every mode from the prior, however far apart they are. It runs until the chains agree, whatever ``tune`` says;
         its log evidence (of the standardised data), restarts and barrier are in ``attrs``.

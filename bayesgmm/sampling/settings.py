@@ -25,8 +25,8 @@ class Settings:
     ----------
     thin : int
         Keep every so many-th draw.
-    tempering_seconds : float
-        When tempering gives up: work of one core, counted and not timed, so that what is sampled does not depend on
+    tempering_seconds, jump_seconds : float
+        When tempering and jumps give up: work of one core, counted and not timed, so that what is sampled does not depend on
         the machine's other work.
 
     Raises
@@ -48,6 +48,7 @@ class Settings:
     predictive: bool = False
     thin: int = 1
     tempering_seconds: float = 600.0
+    jump_seconds: float = 60.0
 
     def __post_init__(self) -> None:
         for name, least in _LEAST.items():

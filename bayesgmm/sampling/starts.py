@@ -67,6 +67,8 @@ class Prepared:
         How many of the searches found each of them.
     n_searches : int
         Independent EM searches.
+    draws : (chain, draw, P), optional
+        Of an earlier run, for samplers that go on from there.
     """
 
     target: Target
@@ -75,6 +77,7 @@ class Prepared:
     rng: np.random.Generator
     found_by: tuple[int, ...] = ()
     n_searches: int = 1
+    draws: Array | None = None
 
     def dealt(self, n_chains: int) -> list[Start]:
         """A start for each chain, dealt to the competing modes in turn."""
@@ -85,7 +88,7 @@ class Prepared:
         return starts
 
 
-def prepare(target: Target, em: EMFit | None, rng: np.random.Generator) -> Prepared:
+def prepare(target: Target, em: EMFit | None, rng: np.random.Generator, further: bool = True) -> Prepared:
     """Find the modes to start from, near the optima of ``em`` or of a fit made here, and of further searches.
 
     Each search is a whole EM fit from starts of its own: what one of them misses, the others find, and a mode that only
@@ -105,7 +108,7 @@ def prepare(target: Target, em: EMFit | None, rng: np.random.Generator) -> Prepa
             random_state=int(rng.integers(2**31)),
         )
     target.check_fit(em.mixture)
-    fits = [em, *_further_fits(target, rng)]
+    fits = [em, *(_further_fits(target, rng) if further else ())]
     with single_threaded_blas():
         modes = _modes(target, [starting_mixtures(fit) for fit in fits])
     return Prepared(target, em.mixture, tuple(m for m, _ in modes), rng, tuple(n for _, n in modes), len(fits))

@@ -39,6 +39,7 @@ def sample_many(
     em: Mapping[str, EMFit] | None = None,
     finished: Finished | None = None,
     failed: dict[str, str] | None = None,
+    prepared: dict[str, Prepared] | None = None,
 ) -> dict[str, xr.DataTree]:
     """Sample several models, sharing the cores and one compilation among all their chains.
 
@@ -54,6 +55,8 @@ def sample_many(
         there is then nothing but what it was called with: KeyboardInterrupt is raised.
     failed : dict of Target.key to str, optional
         Where models are noted, with the reason, whose draws have collapsed: components without a volume.
+    prepared : dict of Target.key to Prepared, optional
+        Modes that were found before; those found here are added.
 
     Returns
     -------
@@ -66,7 +69,7 @@ def sample_many(
     """
     settings = Settings() if settings is None else settings
     refuse_beyond_memory(targets, settings)
-    sweep = _Sweep(settings, finished, failed)
+    sweep = _Sweep(settings, finished, failed, {} if prepared is None else prepared)
     for target in targets:
         sweep.add(target, (em or {}).get(target.key))
     sweep.run()
@@ -76,12 +79,18 @@ def sample_many(
 class _Sweep:
     """Models on their way: prepared, waiting for the sampler, their draws aligned."""
 
-    def __init__(self, settings: Settings, finished: Finished | None, failed: dict[str, str] | None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        finished: Finished | None,
+        failed: dict[str, str] | None,
+        prepared: dict[str, Prepared],
+    ) -> None:
         self.settings, self.finished, self.failed = settings, finished, failed
         seed = settings.random_seed
         self.seed = int(np.random.default_rng().integers(2**63) if seed is None else seed)
         self.begun = time.perf_counter()
-        self.prepared: dict[str, Prepared] = {}
+        self.prepared = prepared
         self.waiting: dict[str, Prepared] = {}
         self.k_hat: dict[str, float] = {}
         self.trees: dict[str, xr.DataTree] = {}
@@ -90,7 +99,9 @@ class _Sweep:
         """Find a model's modes, and let it wait for the sampler where its Laplace approximation does not do."""
         settings, key = self.settings, target.key
         words = [self.seed & (2**64 - 1), target.n_components, *target.structure.name.encode()]
-        prepared = self.prepared[key] = prepare(target, em, np.random.default_rng(words))
+        if key not in self.prepared:
+            self.prepared[key] = prepare(target, em, np.random.default_rng(words))
+        prepared = self.prepared[key]
         if settings.method != "nuts":
             drawn = sample_by_laplace(prepared, settings)
             self.k_hat[key] = drawn.attrs["pareto_k"]

@@ -17,26 +17,18 @@ from numpy.typing import NDArray
 from scipy.special import expit, logsumexp
 
 from ..data import InputError, checked
-from ..mixture import Mixture, drawn_rows, log_density
+from ..mixture import Mixture
 from ..posterior import Target
-from ..sampling import Posterior
+from ..sampling import Posterior, Proposal, count_of
 from .separate_modes import grouped_chains
 from .smc import smc_log_evidence
 
 if TYPE_CHECKING:
     import xarray as xr
 
-    from ..em import EMFit
-
 __all__ = ["LogEvidence", "bridge", "log_evidence"]
 
 Array = NDArray[np.float64]
-# Gaussians that make up the proposal, tried in turn while BIC improves.
-_PROPOSALS = (1, 2, 4, 8)
-_MAX_DRAWS = 4000
-# A proposal has to be near the draws, not at an optimum.
-_EM_STEPS = 60
-_WIDER = 1.1
 _MAX_EVALUATIONS = 10**9
 _FEWEST_DRAWS = 100
 # Nats by which repeats may differ and still be of one thing.
@@ -249,88 +241,23 @@ def bridge(target: Target, points: Array, pivot: Mixture, rounds: int = 1, rando
     n_chains, _, size = points.shape
     flat = points.reshape(-1, size)
     groups = np.array_split(np.arange(len(flat)), max(n_chains, 2))
-    pivot = _representative(target, flat, pivot)
-    inside = flat
-    if target.n_components > 1:
-        inside = target.coordinates.permuted(flat, target.labels(flat, pivot))
+    pivot = target.middle(flat, pivot)
+    inside = target.in_region(flat, pivot)
     log_target = target.many(inside)
     values, variances, rng = [], [], np.random.default_rng(random_seed)
-    count = _count(inside, rng)
+    count = count_of(inside, rng)
     for _ in range(rounds):
         for mine in groups:
             others = np.setdiff1d(np.arange(len(flat)), mine)
-            proposal = _Proposal.fitted(inside[others], count, rng)
+            proposal = Proposal.fitted(inside[others], count, rng)
             value, variance = _bridge_once(target, pivot, inside[mine], log_target[mine], proposal, rng)
             values.append(value + target.log_labelings)
             variances.append(variance)
     return np.array(values), float(np.sqrt(np.mean(variances)))
 
 
-def _representative(target: Target, flat: Array, pivot: Mixture) -> Mixture:
-    """A pivot in the middle of the aligned draws: the region around it cuts through fewer of them than EM's would."""
-    if target.n_components == 1:
-        return pivot
-    thinned = flat[:: max(1, len(flat) // 1000)]
-    for _ in range(2):
-        aligned = target.coordinates.permuted(thinned, target.labels(thinned, pivot))
-        pivot = target.mixtures(np.median(aligned, axis=0)[None])[0]
-    return pivot
-
-
-@dataclass(frozen=True)
-class _Proposal:
-    """A mixture of Gaussians in whitened coordinates, x = centre + spread u."""
-
-    mixture: Mixture
-    centre: Array
-    spread: Array
-
-    @classmethod
-    def fitted(cls, points: Array, count: int, rng: np.random.Generator) -> _Proposal:
-        """``count`` Gaussians by a few steps of EM on points (S, P)."""
-        points = points[rng.permutation(len(points))[:_MAX_DRAWS]]
-        centre, size = points.mean(0), points.shape[1]
-        spread = np.linalg.cholesky(np.atleast_2d(np.cov(points.T)) + 1e-10 * np.eye(size))
-        mixture = Mixture.from_dense("full", np.ones(1), np.zeros((1, size)), np.eye(size)[None])
-        if count > 1:
-            u = np.linalg.solve(spread, (points - centre).T).T
-            mixture = _few_steps(u, count, rng).mixture
-        wider = Mixture(mixture.structure, mixture.weights, mixture.means, mixture.covariances * _WIDER)
-        return cls(wider, centre, spread)
-
-    def draw(self, n_draws: int, rng: np.random.Generator) -> Array:
-        which = rng.choice(self.mixture.n_components, size=n_draws, p=self.mixture.weights)
-        return self.centre + drawn_rows(self.mixture, (which,), rng) @ self.spread.T
-
-    def log_density(self, points: Array) -> Array:
-        u = np.linalg.solve(self.spread, (points - self.centre).T).T
-        return log_density(self.mixture, u) - float(np.log(np.diag(self.spread)).sum())
-
-
-def _few_steps(points: Array, count: int, rng: np.random.Generator) -> EMFit:
-    from ..em import fit_mixture
-
-    seed = int(rng.integers(2**31))
-    return fit_mixture(points, count, "full", n_starts=2, max_iter=_EM_STEPS, moves=False, random_state=seed)
-
-
-def _count(points: Array, rng: np.random.Generator) -> int:
-    """How many Gaussians BIC wants for draws (S, P)."""
-    points = points[rng.permutation(len(points))[:_MAX_DRAWS]]
-    whitened = (points - points.mean(0)) / points.std(0)
-    best, best_bic = 1, np.inf
-    for count in _PROPOSALS:
-        if count * points.shape[1] * (points.shape[1] + 3) / 2 > len(points):
-            break
-        value = _few_steps(whitened, count, rng).bic
-        if not value < best_bic:
-            break
-        best, best_bic = count, value
-    return best
-
-
 def _bridge_once(
-    target: Target, pivot: Mixture, draws: Array, log_target: Array, proposal: _Proposal, rng: np.random.Generator
+    target: Target, pivot: Mixture, draws: Array, log_target: Array, proposal: Proposal, rng: np.random.Generator
 ) -> tuple[float, float]:
     """The iterated optimal bridge (Meng & Wong 1996) for the region's log normaliser, and the variance to expect."""
     from arviz_stats.base import array_stats

@@ -89,7 +89,7 @@ def _approximated(table: Table, grid: Grid, cell: Cell, priors: Priors, weight: 
     target = Target.of(table, *cell, priors, weight)
     few = replace(fit, optima=fit.optima[:_OPTIMA])
     try:
-        prepared = prepare(target, few, np.random.default_rng(0))
+        prepared = prepare(target, few, np.random.default_rng(0), further=False)
     except InputError:
         # The priors leave EM's optima no density: chains would find no place to start from either.
         return -np.inf

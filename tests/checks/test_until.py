@@ -32,15 +32,26 @@ def test_galaxies_end_believable(k: int) -> None:
         assert post.attrs["settled"] == 1
 
 
-def test_what_is_too_large_to_temper_keeps_its_chains_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(scope="module")
+def square() -> np.ndarray:
+    """Four groups at the corners of a square, and their mirror images: K=2 splits it along either side, equally well."""
+    x = np.random.default_rng(0).normal(size=(200, 2)) + 6.0 * np.repeat([[0, 0], [0, 1], [1, 0], [1, 1]], 50, axis=0)
+    return np.vstack([x, x[:, ::-1]])
+
+
+def test_what_is_too_large_to_escalate_keeps_its_chains_and_says_so(square, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(until, "_TEMPERING_SECONDS", 0.0)
-    square = np.random.default_rng(0).normal(size=(200, 2)) + 6.0 * np.repeat(
-        [[0, 0], [0, 1], [1, 0], [1, 1]], 50, axis=0
-    )
-    square = np.vstack([square, square[:, ::-1]])
+    monkeypatch.setattr(until, "_JUMP_SECONDS", 0.0)
     post, diagnosis = _settled(square, 2, "diag")
     assert not diagnosis.ok
     assert post.attrs["sampler"] == "nutpie"
+
+
+def test_jumps_settle_modes_that_chains_have_seen_without_tempering(square, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(until, "_TEMPERING_SECONDS", 0.0)
+    post, diagnosis = _settled(square, 2, "diag")
+    assert diagnosis.ok
+    assert post.attrs["sampler"] == "jumps"
 
 
 @pytest.mark.parametrize("seed", range(20))

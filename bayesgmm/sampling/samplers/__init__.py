@@ -27,6 +27,7 @@ SAMPLERS = {
     "nutpie": ("nuts", "sample_with_nutpie"),
     "pymc": ("pymc_nuts", "sample_with_pymc"),
     "numpyro": ("numpyro_nuts", "sample_with_numpyro"),
+    "jumps": ("jumps", "sample_by_jumps"),
     "tempering": ("tempering", "sample_by_tempering"),
 }
 
