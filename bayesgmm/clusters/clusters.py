@@ -154,16 +154,24 @@ class GroupDraws:
         return np.take_along_axis(self.grouping.of_mode, self.climbs.labels.astype(np.int64), axis=1).T
 
 
+def default_evidence(view: Posterior) -> float:
+    """Nats that a mode must have: half a log of the number of rows for its place (D), its height and its width, as in BIC."""
+    return 0.5 * (len(view.columns) + 2) * float(np.log(max(view.sample_weight.sum(), 1.0)))
+
+
 def group_draws(
     view: Posterior,
     *,
     min_rows: float = 1.0,
+    min_evidence: float | None = None,
     max_draws: int = _MAX_DRAWS,
     max_rows: int = _MAX_ROWS,
     random_seed: int = 0,
     progressbar: bool = False,
 ) -> GroupDraws:
     """Climb under every thinned draw, and name the groups."""
+    if min_evidence is None:
+        min_evidence = default_evidence(view) if min_rows > 0 else 0.0
     rng = np.random.default_rng(random_seed)
     rows = training_rows(view)
     step = -(-rows.n_draws // max_draws)
@@ -174,7 +182,7 @@ def group_draws(
     climbed = np.arange(n) if n <= max_rows else np.sort(rng.choice(n, max_rows, replace=False))
     # Of a sample each row stands for several.
     weight = view.sample_weight[climbed] * (n / climbed.size)
-    climbs = climb(rows.draws, rows.values[climbed], weight, min_rows, progressbar)
+    climbs = climb(rows.draws, rows.values[climbed], weight, min_rows, min_evidence, progressbar)
     grouping = group(climbs, weight, rng)
     return GroupDraws(rows, climbed, view.sample_weight, view.n_chains, climbs, grouping)
 
@@ -185,6 +193,7 @@ def clusters(
     *,
     ci_prob: float = CI_PROB,
     min_rows: float = 1.0,
+    min_evidence: float | None = None,
     max_draws: int = _MAX_DRAWS,
     max_rows: int = _MAX_ROWS,
     random_seed: int = 0,
@@ -206,6 +215,10 @@ def clusters(
         How many rows the bump of a mode must hold, and more, to be a group: its excess mass over the pass to a higher
         mode. With 1, one row is never a group, nor is a ripple that moving one row would level. With 0, every mode to
         which a row climbs is one.
+    min_evidence : float, optional
+        How much levelling its bump must cost, and more: in nats of log likelihood. By default (D + 2) / 2 log N, BIC's price of
+        the bump's place, height and width, so that data without a second peak do not show one in their tails; 0 with
+        ``min_rows=0``.
     max_draws : int
         Draws used, spread evenly over the chains.
     max_rows : int
@@ -234,8 +247,8 @@ def clusters(
 
     view = Posterior.read(post)
     found = group_draws(
-        view, min_rows=min_rows, max_draws=max_draws, max_rows=max_rows, random_seed=random_seed,
-        progressbar=progressbar,
+        view, min_rows=min_rows, min_evidence=min_evidence, max_draws=max_draws, max_rows=max_rows,
+        random_seed=random_seed, progressbar=progressbar,
     )  # fmt: skip
     grouping, component = found.grouping, found.climbs.component
     k = found.rows.n_components

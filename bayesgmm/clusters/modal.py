@@ -5,6 +5,12 @@ A mode's excess mass (Mueller & Sawitzki 1991) is the mass of its bump above the
     integral over its basin of (f - f(pass))+ dx = E[1{X in basin} (1 - f(pass) / f(X))+],
 
 estimated by the mean over the rows: times their number, how many rows the bump holds. Less must be moved to level it.
+Levelling costs log likelihood: with l = log f - log f(pass) on the bump, the levelled density is min(f, f(pass)) there, and
+all is divided by one minus the excess mass, so that each row of the bump loses, to first order in the excess mass,
+
+    l - (1 - exp(-l)) >= 0.
+
+The sum is the evidence for the mode in nats: a few rows far from all others have much of it, a ripple in a tail little.
 """
 
 from __future__ import annotations
@@ -21,28 +27,29 @@ __all__ = ["climb_draws"]
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _bump(m, level, enough, labels, alias, rows, sample_weight, means, inverse, constant, p, y):
-    """Excess mass, in rows, of mode m above the log density ``level``; no more is added once it exceeds ``enough``."""
-    total = 0.0
+def _bump(m, level, enough, nats, labels, alias, rows, sample_weight, means, inverse, constant, p, y):
+    """Excess mass (rows) and evidence (nats) of mode m above the log density ``level``, up to where both are enough."""
+    total, evidence = 0.0, 0.0
     for i in range(rows.shape[0]):
         if alias[labels[i]] == m:
-            if enough <= 0.0:
-                return 1.0
-            total += sample_weight[i] * max(
-                0.0, 1.0 - math.exp(level - log_density_at(rows[i], means, inverse, constant, p, y))
-            )
-            if total > enough:
+            if enough <= 0.0 and nats <= 0.0:
+                return 1.0, 1.0
+            over = max(0.0, log_density_at(rows[i], means, inverse, constant, p, y) - level)
+            excess = 1.0 - math.exp(-over)
+            total += sample_weight[i] * excess
+            evidence += sample_weight[i] * (over - excess)
+            if total > enough and evidence > nats:
                 break
-    return total
+    return total, evidence
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def _level_slight(
-    n_modes, min_rows, labels, alias, height, passes, rows, sample_weight, means, inverse, constant, p, y
+    n_modes, min_rows, min_evidence, labels, alias, height, passes, rows, sample_weight, means, inverse, constant, p, y
 ):
-    """Join modes whose bump holds ``min_rows`` rows or fewer to the higher mode over the highest pass, slightest first.
+    """Join modes with no more than so many rows or nats to the higher mode over the highest pass, slightest first.
 
-    ``alias`` (M,) receives the mode that each has become. With ``min_rows`` 0 only modes without rows are joined.
+    ``alias`` (M,) receives the mode that each has become. With both 0 only modes without rows are joined.
     """
     for m in range(n_modes):
         alias[m] = m
@@ -55,10 +62,12 @@ def _level_slight(
                 if alias[m] == m and alias[other] == other and higher and passes[m, other] > over:
                     over, partner = passes[m, other], other
             if partner >= 0:
-                bump = _bump(m, over, min_rows, labels, alias, rows, sample_weight, means, inverse, constant, p, y)
-                if bump < least:
-                    least, slight, heir = bump, m, partner
-        if least > min_rows:
+                bump, evidence = _bump(
+                    m, over, min_rows, min_evidence, labels, alias, rows, sample_weight, means, inverse, constant, p, y
+                )
+                if (bump <= min_rows or evidence <= min_evidence) and evidence < least:
+                    least, slight, heir = evidence, m, partner
+        if slight < 0:
             break
         for m in range(n_modes):
             if alias[m] == slight:
@@ -87,7 +96,20 @@ def _compact(n_modes, alias, component, labels, modes):
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def climb_draws(
-    means, inverse, constant, precision, rows, sample_weight, min_rows, component, number, modes, labels, first, stop
+    means,
+    inverse,
+    constant,
+    precision,
+    rows,
+    sample_weight,
+    min_rows,
+    min_evidence,
+    component,
+    number,
+    modes,
+    labels,
+    first,
+    stop,
 ):
     """Modes of the mixtures ``first`` to ``stop``, and the mode of each row.
 
@@ -101,7 +123,9 @@ def climb_draws(
     rows : (N, D)
     sample_weight : (N,)
     min_rows : float
-        Modes whose bump holds no more rows are joined to a higher one.
+        Modes whose bump holds no more rows are joined to a higher one,
+    min_evidence : float
+        and those with no more evidence, in nats.
     component : (S, K) int64
         Written: the mode to which each mean climbs.
     number : (S,) int64
@@ -146,5 +170,7 @@ def climb_draws(
                     # A mode that no start leads to: rows captured before may be its own.
                     q = n_starts - 1
             q += 1
-        _level_slight(found[0], min_rows, labels[s], alias, height, passes, rows, sample_weight, at, w, c, p, y)
+        _level_slight(
+            found[0], min_rows, min_evidence, labels[s], alias, height, passes, rows, sample_weight, at, w, c, p, y
+        )
         number[s] = _compact(found[0], alias, component[s], labels[s], where)

@@ -43,7 +43,12 @@ class Climbs:
 
 
 def climb(
-    draws: Mixture, rows: Array, sample_weight: Array | None = None, min_rows: float = 0.0, progressbar: bool = False
+    draws: Mixture,
+    rows: Array,
+    sample_weight: Array | None = None,
+    min_rows: float = 0.0,
+    min_evidence: float = 0.0,
+    progressbar: bool = False,
 ) -> Climbs:
     """Find the modes of every draw and climb from every row, on all cores.
 
@@ -60,6 +65,8 @@ def climb(
     min_rows : float
         A mode whose excess mass is no more than so many rows is joined to the higher mode over the highest pass known;
         with 0, only modes to which no row climbs.
+    min_evidence : float
+        So is one with no more evidence, in nats: what levelling it would cost in log likelihood.
 
     Notes
     -----
@@ -83,8 +90,8 @@ def climb(
     def part(first: int) -> None:
         stop = min(first + _DRAWS, n_draws)
         climb_draws(
-            means, inverse, constant, precision, rows, weight, float(min_rows), component, n_modes, modes, labels,
-            first, stop,
+            means, inverse, constant, precision, rows, weight, float(min_rows), float(min_evidence), component,
+            n_modes, modes, labels, first, stop,
         )  # fmt: skip
 
     firsts = list(range(0, n_draws, _DRAWS))

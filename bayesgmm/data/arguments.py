@@ -255,6 +255,7 @@ RULES: dict[str, Check] = {
     "ridge": lambda name, value: check_number(name, value, least=0),
     "reg_covar": lambda name, value: check_number(name, value, least=0),
     "min_rows": lambda name, value: check_number(name, value, least=0),
+    "min_evidence": lambda name, value: check_number(name, value, least=0),
     "target_accept": _share,
     "ci_prob": _share,
     "open_below": _share,

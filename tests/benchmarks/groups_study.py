@@ -98,13 +98,22 @@ def ours(x: np.ndarray, seed: int) -> tuple[np.ndarray, dict[int, float]]:
     for row in near.itertuples():
         key = f"{row.n_components} {row.covariance_type}"
         posts[key] = bg.sample_posterior(
-            x, int(row.n_components), row.covariance_type, draws=150, chains=2, tune=200, random_seed=seed, progressbar=False
+            x,
+            int(row.n_components),
+            row.covariance_type,
+            draws=150,
+            chains=2,
+            tune=200,
+            random_seed=seed,
+            progressbar=False,
         )
         weights[key] = np.exp(-0.5 * (row.bic - table["bic"].min()))
     comparison = pd.DataFrame({"p_model": weights})
     found = bg.average(posts, comparison, random_seed=seed)
     number = found.number_of_clusters
-    return found.consensus.labels.to_numpy(), dict(zip(number["n_groups"].values.tolist(), number.values.tolist(), strict=True))
+    return found.consensus.labels.to_numpy(), dict(
+        zip(number["n_groups"].values.tolist(), number.values.tolist(), strict=True)
+    )
 
 
 def mclust(x: np.ndarray) -> dict[str, np.ndarray]:
@@ -175,11 +184,12 @@ def report(lines: list[dict[str, Any]]) -> None:
     page = [
         "# Groups: who finds them",
         "",
-        "Made by `python tests/benchmarks/groups_study.py`; the generator was fixed before the first run. All methods see the same",
-        f"rows: {min(counts.values())} to {max(counts.values())} data sets in each cell, N = {', '.join(map(str, sizes))}. This is a",
-        "small run: an average over a row has a standard error of about 0.05. Ours: EM over K = 1 to 6 and three structures, short",
-        f"posteriors of the models within {MARGIN:g} BIC points of the best, weighted by exp(-BIC / 2), groups by modes, averaged. In",
-        "`one skewed` the adjusted Rand index is 1 for one group and 0 for more.",
+        "Made by `python tests/benchmarks/groups_study.py`; the generator was fixed before the first run. All methods see the",
+        f"same rows: {min(counts.values())} to {max(counts.values())} data sets for each cell and N, N = "
+        f"{', '.join(map(str, sizes))}. This is a small run, and the standard error of a share over n data sets is at most",
+        "0.5 / sqrt(n). Ours: EM over K = 1 to 6 and three structures, short posteriors of the models within",
+        f"{MARGIN:g} BIC points of the best, weighted by exp(-BIC / 2), groups by modes, averaged. In `one skewed` the adjusted",
+        "Rand index is 1 for one group and 0 for more.",
     ]
     for name, key in (("Adjusted Rand index", "ari"), ("Share of data sets with the right number", "number")):
         page += ["", f"## {name}", "", "| cell | " + " | ".join(METHODS) + " |", "|---" * (len(METHODS) + 1) + "|"]

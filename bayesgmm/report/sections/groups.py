@@ -30,7 +30,7 @@ def number(findings: Findings) -> TableView:
     return TableView.of(
         "groups-table",
         "Posterior probability of the number of groups, with its Monte Carlo standard error (SE). A group is a mode of the "
-        "density, and the rows that climb to it; a bump that holds no more than one row is none.",
+        "density, and the rows that climb to it; a bump that holds one row at most is none, nor one of little evidence.",
         (Column("Groups"), Column("Probability")),
         rows,
         marked=frozenset({[int(row[0]) for row in rows].index(found.n_groups)}),
