@@ -12,6 +12,7 @@ import numpy as np
 
 from .checks import diagnose
 from .checks.predictive_checks import predictive_checks
+from .clusters import checked_names
 from .clusters.consensus import consensus
 from .clusters.memberships import memberships
 from .contrast import em_vs_posterior, kmeans_contrast
@@ -163,6 +164,7 @@ def concluded(
     provenance: dict[str, Any],
     seed: int,
     holdout: Table | None = None,
+    names: tuple[str, ...] = (),
 ) -> Analysis:
     """The steps after the comparison: headline, memberships, consensus, contrasts, predictive checks."""
     headline, rivals, reason = choose_headline(comparison, diagnoses)
@@ -189,6 +191,7 @@ def concluded(
         checks=predictive_checks(post, random_seed=seed),
         provenance=provenance,
         holdout=holdout,
+        names=names,
     )
 
 
@@ -207,6 +210,7 @@ def analyze(
     random_seed: int = 0,
     progressbar: bool = True,
     holdout: Any = None,
+    group_names: Sequence[str] = (),
     command: str | None = None,
     folder: str | Path | None = None,
     fresh: bool = False,
@@ -230,6 +234,9 @@ def analyze(
         less than 1% of the posterior probability.
     priors, draws, chains, cores, random_seed, progressbar
         As in `sample_posterior`.
+    group_names : sequence of str
+        What the groups are called in the report and its files, in their order, the largest group first. There are as many as
+        are found: names beyond their number are not used, and groups beyond the names keep their numbers.
     holdout : float or table, optional
         Rows to compare the predictions of EM and of the posterior on, which neither sees: a share of the rows, drawn at
         random and fitted by nothing, or further rows. By default the two are cross-validated where that takes seconds.
@@ -257,6 +264,7 @@ def analyze(
         After an interrupt: there is no analysis of half the draws. Models that were done are in ``folder``.
     """
     begun = time.perf_counter()
+    called = checked_names(group_names)
     table = as_table(data, columns=columns, missing=missing)
     table, held = set_aside(table, holdout, random_seed)
     priors = Priors() if priors is None else priors
@@ -297,8 +305,9 @@ def analyze(
     why = "; ".join([why, *search.said])
     provenance |= {"sampled_because": why, "reused": search.reused}
     return concluded(
-        table, search.grid, search.posteriors, search.comparison, search.diagnoses, why, provenance, random_seed, held
-    )
+        table, search.grid, search.posteriors, search.comparison, search.diagnoses, why, provenance, random_seed, held,
+        called,
+    )  # fmt: skip
 
 
 @checked
@@ -322,4 +331,5 @@ def load_analysis(folder: str | Path) -> Analysis:
         saved.provenance,
         saved.provenance["settings"]["random_seed"],
         saved.holdout,
+        saved.names,
     )

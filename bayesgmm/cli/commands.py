@@ -30,6 +30,7 @@ from .options import (
     output_path,
     parse_components,
     parse_covariances,
+    parse_names,
     parse_priors,
     priors_for,
 )
@@ -107,6 +108,9 @@ def report(
     holdout: Annotated[
         float | None, typer.Option(help="Share of the rows to compare predictions on; nothing is fitted to them.")
     ] = None,
+    names: Annotated[
+        str | None, typer.Option("--names", help="What the groups are called, the largest first, separated by commas.")
+    ] = None,
     every: Annotated[bool, typer.Option("--all", help="Sample every cell of the grid.")] = False,
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Sample anew what an earlier run into the folder did.")
@@ -120,10 +124,13 @@ def report(
     A run that was interrupted goes on where it was when it is given again: models that were done are taken from the folder.
     """
     counts = None if components is None else parse_components(components)
-    names = parse_covariances(covariance)
+    structures = parse_covariances(covariance)
     parse_priors(priors)
     folder = output_path(output)
+    from ..clusters import checked_names
     from ..report.files import reserved
+
+    called = checked_names(parse_names(names) or ())
 
     table = reading.table()
     chosen = priors_for(priors, table)
@@ -137,7 +144,7 @@ def report(
             analysis = analyze(
                 table,
                 counts,
-                names,
+                structures,
                 posterior="all" if every else "bic",
                 priors=chosen,
                 draws=draws,
@@ -145,6 +152,7 @@ def report(
                 random_seed=seed,
                 progressbar=not (quiet or as_json),
                 holdout=holdout,
+                group_names=called,
                 command=shlex.join(["bayesgmm", *sys.argv[1:]]),
                 folder=folder,
                 fresh=fresh,

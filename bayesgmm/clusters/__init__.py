@@ -6,6 +6,7 @@ from .groups import reference_partition
 from .losses import LOSSES
 from .memberships import memberships_table, summarise_rows
 from .modes import Climbs
+from .names import checked_names
 from .openness import OPEN_BELOW, by_uncertainty, is_open, open_rows
 from .rows import ScoredRows, nowhere_empty, obs_index, scored_rows, training_rows
 from .words import count, probability, spelled
@@ -19,6 +20,7 @@ __all__ = [
     "GroupDraws",
     "ScoredRows",
     "by_uncertainty",
+    "checked_names",
     "count",
     "group_draws",
     "is_open",

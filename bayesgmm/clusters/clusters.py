@@ -57,7 +57,8 @@ class Clusters:
         the credible ball about it. Groups are numbered by it, the largest first.
     profile : Dataset
         Of the Gaussians of each group together, in the units of the data: ``weight`` over ``group``, ``mean`` and ``sd``
-        over ``group x feature``, each with its interval (``_lb``, ``_ub``), over the draws that have the group.
+        over ``group x feature``, each with its interval (``_lb``, ``_ub``), over the draws that have the group; of several
+        groups also ``apart``, the mean less that of all other rows, in standard deviations of the column.
     tree : DataFrame
         Components merged by overlap instead, for comparison: from `merging_tree`.
     n_components : int

@@ -6,7 +6,29 @@ from collections.abc import Sequence
 
 from ..data import InputError
 
-__all__ = ["group_names"]
+__all__ = ["checked_names", "group_names"]
+
+
+def checked_names(names: Sequence[str]) -> tuple[str, ...]:
+    """Names on one line each, for however many groups there will be.
+
+    Raises
+    ------
+    InputError
+        A name is empty, a number, or given twice.
+    """
+    if isinstance(names, str):
+        raise InputError(f"names={names!r} is one text; give a list with a name for each group")
+    given = tuple(" ".join(str(name).split()) for name in names)
+    if not all(given):
+        raise InputError("names has an empty name; give each group a name")
+    number = next((name for name in given if name.isdigit()), None)
+    if number is not None:
+        raise InputError(f"names has {number!r}, which a group without a name could be called; give words")
+    twice = next((name for i, name in enumerate(given) if name in given[:i]), None)
+    if twice is not None:
+        raise InputError(f"names has {twice!r} twice; give each group its own")
+    return given
 
 
 def group_names(names: Sequence[str] | None, n_groups: int, what: str = "groups") -> list[str]:
@@ -15,20 +37,13 @@ def group_names(names: Sequence[str] | None, n_groups: int, what: str = "groups"
     Raises
     ------
     InputError
-        There is another number of groups, or a name is empty or given twice.
+        There is another number of groups, or as `checked_names`.
     """
     if names is None:
         return [str(g) for g in range(n_groups)]
-    if isinstance(names, str):
-        raise InputError(f"names={names!r} is one text; give a list with a name for each of {n_groups} {what}")
-    given = [" ".join(str(name).split()) for name in names]
+    given = checked_names(names)
     if len(given) != n_groups:
         raise InputError(
             f"names has {len(given)} names and there are {n_groups} {what}; give one for each, in their order"
         )
-    if not all(given):
-        raise InputError("names has an empty name; give each group a name")
-    twice = next((name for i, name in enumerate(given) if name in given[:i]), None)
-    if twice is not None:
-        raise InputError(f"names has {twice!r} twice; give each group its own")
-    return given
+    return list(given)

@@ -33,7 +33,16 @@ if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
-__all__ = ["SavedAnalysis", "draw_store", "prepare_file", "prepare_folder", "read_folder", "reserved", "write_folder"]
+__all__ = [
+    "SavedAnalysis",
+    "draw_store",
+    "member_rows",
+    "prepare_file",
+    "prepare_folder",
+    "read_folder",
+    "reserved",
+    "write_folder",
+]
 
 _COMPARISON, _MEMBERSHIPS, _HOLDOUT = "comparison.csv", "memberships.csv", "holdout.csv"
 _SENSITIVITY = "sensitivity.csv"
@@ -54,6 +63,7 @@ class SavedAnalysis:
     provenance: dict[str, Any]
     holdout: Table | None
     headline: str
+    names: tuple[str, ...]
 
 
 def prepare_folder(folder: Path) -> Path:
@@ -171,6 +181,7 @@ def _document(findings: Findings, staging: Path) -> dict[str, Any]:
         "carried": [] if carried is None else list(carried.columns),
         "headline": findings.headline,
         "rivals": findings.rivals,
+        "names": findings.names,
         "reason": findings.reason,
         "verdicts": {key: d.verdict for key, d in findings.diagnoses.items()},
         "summary": findings.contrast.summary,
@@ -207,7 +218,7 @@ def write_folder(findings: Findings, folder: Path) -> Path:
         findings.grid.table.to_csv(staging / "criteria.csv", index=False)
         findings.comparison.to_csv(staging / _COMPARISON, index_label="model")
         sensitivity_frame(findings).to_csv(staging / _SENSITIVITY)
-        inert(_rows(findings)).to_csv(staging / _MEMBERSHIPS)
+        inert(member_rows(findings)).to_csv(staging / _MEMBERSHIPS)
         if findings.holdout is not None:
             write_holdout(findings.holdout, staging / _HOLDOUT)
         for key, post in findings.posteriors.items():
@@ -219,14 +230,15 @@ def write_folder(findings: Findings, folder: Path) -> Path:
     return folder
 
 
-def _rows(findings: Findings) -> pd.DataFrame:
+def member_rows(findings: Findings) -> pd.DataFrame:
     """Memberships, with the columns that were carried along before them."""
     table, carried = memberships_table(findings.memberships), findings.table.carried
     groups = findings.groups.memberships
-    table["group"] = groups["assignment"].values
+    names, assigned = findings.group_names, groups["assignment"].values
+    table["group"] = np.asarray(names, dtype=object)[assigned] if findings.names else assigned
     for g in groups["group"].values:
         for end in ("", "_lb", "_ub"):
-            table[f"group_probability{end}[{g}]"] = groups[f"probability{end}"].sel(group=g).values
+            table[f"group_probability{end}[{names[g]}]"] = groups[f"probability{end}"].sel(group=g).values
     if carried is None:
         return table
     apart = carried.rename(columns={name: f"{name} (data)" for name in carried.columns if name in table.columns})
@@ -324,14 +336,10 @@ def _restored(folder: Path, document: dict[str, Any]) -> SavedAnalysis:
         carried=_carried(folder, document, index),
     )
     holdout = _read_holdout(_required(folder / _HOLDOUT), table) if _HOLDOUT in document.get("files", ()) else None
+    names = tuple(document.get("names", ()))
+    own = Grid(fits, failures, aliases)
     return SavedAnalysis(
-        table,
-        Grid(fits, failures, aliases),
-        posteriors,
-        comparison,
-        document["provenance"],
-        holdout,
-        document["headline"],
+        table, own, posteriors, comparison, document["provenance"], holdout, document["headline"], names
     )
 
 

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from ..clusters import Clusters
+from ..clusters import Clusters, count, probability
 from ..clusters.clusters import clusters
 from ..selection import Sensitivity, prior_sensitivity
+from ..selection.average import average
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,8 +20,12 @@ if TYPE_CHECKING:
     from ..contrast import Contrast, KMeansContrast
     from ..data import Table
     from ..em import Grid
+    from ..selection.average import Average
 
 __all__ = ["Findings"]
+
+# Rows that climb under every model to average their groups; of more a random sample does.
+_AVERAGED_ROWS = 1000
 
 
 @dataclass(frozen=True)
@@ -57,6 +62,8 @@ class Findings:
         Versions, seeds, priors, fingerprint, the command, times.
     holdout : Table or None
         Rows that nothing was fitted to.
+    names : tuple of str
+        What the user calls the groups, in their order.
     """
 
     table: Table
@@ -74,6 +81,7 @@ class Findings:
     checks: pd.DataFrame
     provenance: dict[str, Any]
     holdout: Table | None = None
+    names: tuple[str, ...] = ()
 
     @property
     def posterior(self) -> xr.DataTree:
@@ -89,6 +97,33 @@ class Findings:
     def groups(self) -> Clusters:
         """Groups of the headline model."""
         return clusters(self.posterior)
+
+    @cached_property
+    def average(self) -> Average | None:
+        """Groups averaged over the models, by their probability; None where that is not known for any."""
+        known = self.comparison["p_model"].dropna()
+        posteriors = {str(key): self.posteriors[str(key)] for key in known.index if str(key) in self.posteriors}
+        if not posteriors or not known.sum() > 0:
+            return None
+        return average(posteriors, self.comparison, max_rows=_AVERAGED_ROWS)
+
+    @cached_property
+    def group_names(self) -> list[str]:
+        """What the groups of the headline model are called: the names given, as far as they go, otherwise numbers."""
+        n = self.groups.components.sizes["group"]
+        return [self.names[g] if g < len(self.names) else str(g) for g in range(n)]
+
+    @property
+    def group_headline(self) -> str:
+        """How many groups, averaged over the models, and with how many Gaussians the headline model draws them."""
+        if self.average is None or int((self.average.weights > 0).sum()) < 2:
+            return self.groups.headline
+        number = self.average.number_of_clusters
+        said = f"{count(self.average.n_groups, 'group')} (probability {probability(float(number.max()))})"
+        drawn = f", drawn with {count(self.groups.n_components, 'Gaussian')}"
+        if self.groups.n_groups != self.average.n_groups:
+            drawn = f"; by the most probable model {count(self.groups.n_groups, 'group')}{drawn}"
+        return said[0].upper() + said[1:] + drawn
 
     @cached_property
     def sensitivity(self) -> Sensitivity:

@@ -53,6 +53,7 @@ def render_report(findings: Findings) -> str:
         f=findings,
         answer=answer(findings),
         open_groups=groups.open_sentence(findings),
+        set_apart=groups.set_apart(findings),
         model=model_words(*ModelKey.parse(findings.headline)),
         bic_model=model_words(*findings.grid.best_cell("bic")),
         figures=figures(findings),

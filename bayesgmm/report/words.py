@@ -120,6 +120,11 @@ def _next_steps(findings: Findings, n_open: int, sound: bool) -> tuple[str, ...]
             f"Carry the probabilities of the {'row' if n_open == 1 else f'{n_open} rows'} left open forward "
             "(memberships.csv has all) instead of one label for each."
         )
+    if findings.groups.n_groups < findings.memberships.sizes["cluster"]:
+        steps.append(
+            "Speak of groups, not of components: some components draw one group together, and rows open between these are open "
+            "between nothing that one would name."
+        )
     high_k = _high_k(findings)
     if high_k:
         steps.append(

@@ -215,3 +215,21 @@ def test_the_profile_is_that_of_the_group_s_mixture(post):
     assert float(of["sd"]) == pytest.approx(np.mean(sds))
     assert float(of["sd_ub"]) == pytest.approx(np.quantile(sds, 0.945))
     assert float(found.profile["weight"].sum()) == pytest.approx(1)
+
+
+def test_what_sets_a_group_apart_is_the_difference_from_all_other_rows(post):
+    """Draw by draw: the mean of a group less that of the rest, over the standard deviation of the whole mixture."""
+    found, view = clusters(post), Posterior.read(post)
+    groups = group_draws(view)
+    apart = []
+    for s, of in enumerate(groups.grouping.of_component):
+        w, m = view.draws.weights[s], view.draws.means[s, :, 0]
+        v = view.draws.dense_covariances[s, :, 0, 0]
+        own = of == 1
+        sd = np.sqrt(w @ (v + m**2) - (w @ m) ** 2)
+        apart.append((np.average(m[own], weights=w[own]) - np.average(m[~own], weights=w[~own])) / sd)
+    of = found.profile.isel(group=1, feature=0)
+    assert float(of["apart"]) == pytest.approx(np.mean(apart))
+    assert float(of["apart_lb"]) == pytest.approx(np.quantile(apart, 0.055))
+    # One group has nothing to stand apart from.
+    assert "apart" not in clusters(post, min_evidence=1e9).profile

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+
 import numpy as np
 import pytest
 from scipy.ndimage import maximum_filter
 from scipy.stats import multivariate_normal
 
 from bayesgmm.clusters.modes import climb
+from bayesgmm.em import fit_mixture
 from bayesgmm.mixture import Mixture
 
 
@@ -199,3 +203,17 @@ def test_modes_without_rows_are_no_groups():
     found = climb(draws, np.linspace(-2, 2, 50)[:, None])
     assert found.n_modes[0] == 1
     assert set(found.component[0]) == {0}
+
+
+@pytest.mark.slow
+def test_the_published_modal_clusters_of_baudry_s_data(tmp_path):
+    """Scrucca's mclustAddons, ex4.1 of Baudry et al. (2010): EEV, six components, four modes of 118, 122, 228, 132 rows."""
+    rscript = shutil.which("Rscript")
+    code = f'data(Baudry_etal_2010_JCGS_examples, package="mclust"); write.csv(ex4.1, "{tmp_path / "x.csv"}", row.names=FALSE)'
+    if rscript is None or subprocess.run([rscript, "-e", code], capture_output=True, check=False).returncode:
+        pytest.skip("R with mclust, which has the data, is not installed")
+    rows = np.loadtxt(tmp_path / "x.csv", delimiter=",", skiprows=1)
+    fit = fit_mixture(rows, 6, "EEV", random_state=0).mixture
+    found = climb(mixture(fit.weights, fit.means, fit.dense_covariances), rows)
+    assert found.n_modes.tolist() == [4]
+    assert sorted(np.bincount(found.labels[0]).tolist()) == [118, 122, 132, 228]

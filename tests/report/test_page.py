@@ -11,7 +11,10 @@ import pandas as pd
 import pytest
 
 from bayesgmm.checks.verdict import VERDICTS
+from bayesgmm.report.files import member_rows
+from bayesgmm.report.numbers import probability
 from bayesgmm.report.page import render_report
+from bayesgmm.report.sections import groups
 from bayesgmm.report.words import answer
 
 SECTIONS = (
@@ -241,6 +244,35 @@ def test_ten_thousand_rows_stay_under_three_megabytes(make):
 
 def test_the_page_leads_with_groups(findings):
     page = render_report(findings)
-    assert f'<p class="lead">{findings.groups.headline}. ' in page
+    assert f'<p class="lead">{findings.group_headline}. ' in page
     assert page.index('id="groups"') < page.index('id="criteria"')
     assert findings.groups.memberships.sizes["obs_id"] == findings.memberships.sizes["obs_id"]
+
+
+def test_the_number_of_groups_is_averaged_over_the_models(findings):
+    """By p(M | y): the row that leads is the weighted mean of the models' rows."""
+    found = findings.average
+    p = found.number_by_model.dropna()
+    weights = found.weights[p.index]
+    np.testing.assert_allclose(found.number_of_clusters.values, (weights / weights.sum()) @ p.to_numpy())
+    table = groups.number(findings)
+    assert table.rows[0][0].text == "all"
+    assert {row[0].text for row in table.rows[1:]} <= set(findings.posteriors)
+    number = f"{probability(float(found.number_of_clusters.max()))}"
+    assert f"(probability {number})" in findings.group_headline
+
+
+def test_groups_have_the_user_s_names_wherever_they_are_spoken_of(findings):
+    """On the page, escaped; in the sentences of what sets them apart; in memberships.csv, and beyond the names numbers."""
+    n = findings.groups.components.sizes["group"]
+    named = replace(findings, names=("<long>",))
+    assert named.group_names == ["<long>", *(str(g) for g in range(1, n))]
+    assert [row[0].text for row in groups.profiles(named).rows] == named.group_names
+    page = render_report(named)
+    assert "&lt;long&gt;" in page
+    assert "<long>" not in page
+    table = member_rows(named)
+    assert set(table["group"]) <= set(named.group_names)
+    assert f"group_probability[{named.group_names[0]}]" in table
+    if n > 1:
+        assert groups.set_apart(named)[0].startswith("Group <long>: ")
