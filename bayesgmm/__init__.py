@@ -55,6 +55,7 @@ _HOME = {
     "plot_memberships": "report.plots.rows",
     "plot_pairs": "report.plots.model",
     "plot_predictive": "report.plots.model",
+    "plot_structures": "report.plots.structures",
     "plot_uncertain_rows": "report.plots.rows",
     "plot_verdict": "report.plots.checks",
     "PosteriorMixture": "kept.estimator",
@@ -95,6 +96,7 @@ if TYPE_CHECKING:
     from .report.plots.checks import plot_contrast, plot_criteria, plot_verdict
     from .report.plots.model import plot_marginals, plot_pairs, plot_predictive
     from .report.plots.rows import plot_coclustering, plot_memberships, plot_uncertain_rows
+    from .report.plots.structures import plot_structures
     from .sampling.sample import sample_posterior
     from .selection.average import average
     from .selection.compare import compare

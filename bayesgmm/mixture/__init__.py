@@ -21,9 +21,11 @@ from .narrow import narrow_log_terms
 from .parallel import blocks_of, run_parallel, single_threaded_blas
 from .relabel import align_labels, labels_by_pivot
 from .replicates import drawn_rows, replicates
+from .rotation import coordinates_of, proper
 from .rows import Design, Rows
 from .structure import (
     COVARIANCE_TYPES,
+    FAMILIES,
     Correlations,
     Entry,
     Layout,
@@ -35,6 +37,7 @@ from .structure import (
     Volumes,
     contrasts,
     curvature,
+    invert_one_plus_skew,
     model_names,
     place_of,
     structure_named,
@@ -47,6 +50,7 @@ __all__ = [
     "BLOCK",
     "CALLED_BY_COMPILED",
     "COVARIANCE_TYPES",
+    "FAMILIES",
     "Correlations",
     "Design",
     "DrawBlock",
@@ -71,6 +75,7 @@ __all__ = [
     "call_constrain",
     "call_pullback",
     "contrasts",
+    "coordinates_of",
     "curvature",
     "doubles",
     "draw_responsibilities",
@@ -79,6 +84,7 @@ __all__ = [
     "expect_into",
     "expected_statistics",
     "integers",
+    "invert_one_plus_skew",
     "labels_by_pivot",
     "lkj_exponents",
     "log_density",
@@ -88,6 +94,7 @@ __all__ = [
     "narrow_log_terms",
     "pairs_of",
     "place_of",
+    "proper",
     "replicates",
     "responsibilities",
     "run_parallel",

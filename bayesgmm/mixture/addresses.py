@@ -26,10 +26,10 @@ __all__ = [
     "integers",
 ]
 
-# (u, K, D, factors): u -> factors (G, D, D).
-CONSTRAIN = types.int64(*[types.int64] * 4)
-# (u, K, D, factors, d_factors, d_u): adds the gradient with respect to u.
-PULL_BACK = types.int64(*[types.int64] * 6)
+# (u, K, D, numbers, factors): u -> factors (G, D, D), by the numbers that the parts bring (`Part.numbers`).
+CONSTRAIN = types.int64(*[types.int64] * 5)
+# (u, K, D, numbers, factors, d_factors, d_u): adds the gradient with respect to u.
+PULL_BACK = types.int64(*[types.int64] * 7)
 # (x, numbers, gradient): the value of a term of the log density; adds its gradient.
 ADD_TERM = types.float64(*[types.int64] * 3)
 
@@ -82,17 +82,19 @@ def _codegen(emit: Any) -> Any:
 
 
 @intrinsic
-def call_constrain(typingctx: Any, address: Any, u: Any, k: Any, d: Any, factors: Any) -> Any:
+def call_constrain(typingctx: Any, address: Any, u: Any, k: Any, d: Any, numbers: Any, factors: Any) -> Any:
     """Call the map at ``address`` with the addresses of its arrays."""
     signature, emit = _caller(CONSTRAIN)
-    return signature.return_type(*[types.int64] * 5), _codegen(emit)
+    return signature.return_type(*[types.int64] * 6), _codegen(emit)
 
 
 @intrinsic
-def call_pullback(typingctx: Any, address: Any, u: Any, k: Any, d: Any, factors: Any, d_factors: Any, d_u: Any) -> Any:
+def call_pullback(
+    typingctx: Any, address: Any, u: Any, k: Any, d: Any, numbers: Any, factors: Any, d_factors: Any, d_u: Any
+) -> Any:
     """Call the gradient of the map at ``address`` with the addresses of its arrays."""
     signature, emit = _caller(PULL_BACK)
-    return signature.return_type(*[types.int64] * 7), _codegen(emit)
+    return signature.return_type(*[types.int64] * 8), _codegen(emit)
 
 
 @intrinsic

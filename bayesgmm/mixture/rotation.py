@@ -11,8 +11,9 @@ import math
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
 
-__all__ = ["coordinates_of", "proper", "rotation_at", "shared_axes"]
+__all__ = ["coordinates_of", "named_axes", "proper", "rotation_at", "shared_axes"]
 
 Array = NDArray[np.float64]
 # Multiples of matrices in the sum whose eigenvectors are the axes that they share: any for which no two eigenvalues meet.
@@ -44,6 +45,34 @@ def proper(axes: Array) -> Array:
     axes = np.array(axes)
     axes[..., -1] *= np.sign(np.linalg.det(axes))[..., None]
     return axes
+
+
+def named_axes(axes: Array, reference: Array) -> tuple[Array, NDArray[np.intp]]:
+    """Axes (..., G, D, D) in one order for all G and with signs in which they are nearest to those of the reference.
+
+    Of all orders the one with the largest sum of |cosines| of the angles between axes and their namesakes; then each points the
+    way of its namesake, and where that is no rotation the one that is furthest from its own is turned round. What is returned
+    depends on the set of axes alone, and is one of the D! 2^((D - 1) G) ways to name them.
+
+    Returns
+    -------
+    axes : (..., G, D, D)
+    order : (..., D)
+        Which of the axes given is each.
+    """
+    d = axes.shape[-1]
+    cosines = np.swapaxes(reference, -1, -2) @ axes
+    total = np.abs(cosines).sum(-3)
+    flat = [linear_sum_assignment(-own)[1] for own in total.reshape(-1, d, d)]
+    order = np.array(flat, dtype=np.intp).reshape(*total.shape[:-2], d)
+    places = order[..., None, None, :]
+    axes, cosines = np.take_along_axis(axes, places, axis=-1), np.take_along_axis(cosines, places, axis=-1)
+    own = np.einsum("...ii->...i", cosines)
+    signs = np.where(own < 0, -1.0, 1.0)
+    mirrored = np.linalg.det(axes) * signs.prod(-1) < 0
+    furthest = np.abs(own).argmin(-1)[..., None] == np.arange(d)
+    signs = np.where(furthest & mirrored[..., None], -signs, signs)
+    return axes * signs[..., None, :], order
 
 
 def shared_axes(matrices: Array) -> Array:

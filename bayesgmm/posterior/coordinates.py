@@ -6,7 +6,7 @@ They are PyMC's own: the simplex transform of the weights, the means, the log st
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -17,6 +17,8 @@ from ..mixture import Mixture, Part, Structure
 __all__ = ["Coordinates"]
 
 Array = NDArray[np.float64]
+# Coordinates of one point in two ways differ by rounding, magnified where two axes are nearly as long.
+_SAME = 1e-4
 
 
 @dataclass(frozen=True)
@@ -29,17 +31,26 @@ class Coordinates:
     n_components, n_features : int
     with_rate : bool
         Whether the scale prior has an unknown rate, the last coordinate.
+    reference : (G, D, D), optional
+        Orientations that coordinates are about, for structures that have any; the identity by default.
     """
 
     structure: Structure
     n_components: int
     n_features: int
     with_rate: bool = False
+    reference: Array | None = field(default=None, compare=False)
 
     @cached_property
     def parts(self) -> tuple[Part, ...]:
         """The parts of the covariances, in order."""
-        return self.structure.parts(self.n_components, self.n_features)
+        parts = self.structure.parts(self.n_components, self.n_features)
+        return parts if self.reference is None else tuple(part.about(self.reference) for part in parts)
+
+    @cached_property
+    def numbers(self) -> Array:
+        """What the structure's compiled maps read besides coordinates."""
+        return np.concatenate([part.numbers for part in self.parts])
 
     @cached_property
     def sizes(self) -> dict[str, int]:
@@ -83,7 +94,8 @@ class Coordinates:
     def constrain(self, x: Array) -> tuple[Array, Array, Array]:
         """Weights (..., K), means (..., K, D) and covariance factors (..., G, D, D)."""
         values = self.values(x)
-        return values["weights"], values["means"], self.structure.assemble(values, self.n_features)
+        factors = self.structure.lower_factors(values, self.n_features, np.linalg.cholesky)
+        return values["weights"], values["means"], factors
 
     def mixture(self, x: Array) -> Mixture:
         """The mixture, or mixtures, at points (..., P)."""
@@ -97,14 +109,25 @@ class Coordinates:
         lead = weights.shape[:-1]
         log_weights = np.log(weights)
         centred = (log_weights - log_weights.mean(-1, keepdims=True))[..., :-1]
-        values = self.structure.disassemble(covariances)
+        values = self.structure.near(self.structure.disassemble(covariances), self.reference)
         blocks = [centred, means.reshape(*lead, -1), *(part.unconstrain(values[part.name]) for part in self.parts)]
         if self.with_rate:
             blocks.append(np.full((*lead, 1), 0.0 if log_rate is None else log_rate))
         return np.concatenate(blocks, axis=-1)
 
+    def are_folded(self, points: Array) -> NDArray[np.bool_]:
+        """Which points (S,) have their axes named as in the reference: another naming is far from this one."""
+        here = np.broadcast_to(np.arange(self.n_components), (len(points), self.n_components))
+        apart = np.abs(self.permuted(points, here) - points) / (1.0 + np.abs(points))
+        return np.asarray(apart.max(1, initial=0.0) < _SAME)
+
     def permuted(self, points: Array, order: NDArray[np.intp]) -> Array:
-        """Points (S, P) with their components in another order (S, K)."""
+        """Points (S, P) with their components in another order (S, K), and axes named as in the reference."""
+        if self.structure.log_symmetries(self.n_components, self.n_features) > 0:
+            named = self.mixture(points).reordered(order)
+            rebuilt = self.unconstrain(named.weights, named.means, named.dense_covariances)
+            rebuilt[:, self.where("rate")] = points[:, self.where("rate")]
+            return rebuilt
         blocks = self.split(points)
         logits = np.concatenate([blocks["weights"], -blocks["weights"].sum(-1, keepdims=True)], axis=-1)
         n, k = len(points), self.n_components

@@ -5,7 +5,8 @@ transform, the structure's map to covariance factors and the terms of the prior,
 in one function that samplers call through a C pointer.
 
 A model is handed over as two vectors: ``model`` (int64) holds K, D, the number G of factors, the addresses of the
-structure's map and of its gradient, the number of terms, and for each term its address and where its numbers begin;
+structure's map and of its gradient, the number of terms, for each term its address and where its numbers begin, and where those
+of the structure do;
 ``numbers`` (float64) holds the constant, the power of the likelihood, and the numbers of the terms.
 """
 
@@ -75,7 +76,8 @@ def log_density_and_gradient(x, gradient, model, numbers, rows, pairs, sample_we
             m += 1
     factors = np.empty((n_factors, n_features, n_features))
     at = x.ctypes.data + 8 * m
-    call_constrain(model[3], at, n_components, n_features, factors.ctypes.data)
+    own = numbers.ctypes.data + 8 * model[6 + 2 * model[5]]
+    call_constrain(model[3], at, n_components, n_features, own, factors.ctypes.data)
 
     counts = np.empty(n_components)
     d_means = np.empty((n_components, n_features))
@@ -99,9 +101,8 @@ def log_density_and_gradient(x, gradient, model, numbers, rows, pairs, sample_we
         for i in range(n_features):
             for j in range(n_features):
                 d_factors[g, i, j] *= power
-    call_pullback(
-        model[4], at, n_components, n_features, factors.ctypes.data, d_factors.ctypes.data, gradient.ctypes.data + 8 * m
-    )
+    slope = gradient.ctypes.data + 8 * m
+    call_pullback(model[4], at, n_components, n_features, own, factors.ctypes.data, d_factors.ctypes.data, slope)
     # Read after the calls, so that the arrays lent to them live until then.
     return math.nan if math.isnan(factors[0, 0, 0] + d_factors[0, 0, 0]) else value
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 # PyMC is imported where it is used: the names above must stay light.
 
-__all__ = ["build_model", "from_value_variables", "to_value_variables"]
+__all__ = ["build_model", "from_value_variables", "model_of", "to_value_variables"]
 
 Array = NDArray[np.float64]
 
@@ -64,8 +64,10 @@ def build_model(
     pymc.Model
         Free variables ``weights`` (cluster), ``standard_means`` (cluster, feature), ``standard_scales`` or
         ``standard_variances``, with correlations ``partial_shares`` (... , pair), and with a hyperprior
-        ``scale_rate``. Standard means are those of standardised data, and with priors in the units of the data those of
-        centred data. Deterministic ``means`` (cluster, feature) and ``covariances`` (cluster, feature,
+        ``scale_rate``; where volume or shape is shared, ``standard_volumes`` and ``shape_contrasts`` (... , contrast)
+        instead of scales, and where axes are, ``rotation_coordinates`` (... , pair) instead of correlations. Standard means
+        are those of standardised data, and with priors in the units of the data those of centred data. Deterministic
+        ``means`` (cluster, feature) and ``covariances`` (cluster, feature,
         feature_bis), in the units of the data. Data ``observed`` and observed ``x``, both (obs_id, feature).
 
     Raises
@@ -74,14 +76,19 @@ def build_model(
         For data that is no table of finite numbers, an unknown covariance type, a number of components that is not
         between 1 and N, case weights that do not fit, or priors of another number of features.
     """
-    import pymc as pm
+    return model_of(Target.of(data, n_components, covariance_type, priors, sample_weight, missing))
 
-    target = Target.of(data, n_components, covariance_type, priors, sample_weight, missing)
+
+def model_of(target: Target) -> pm.Model:
+    """The model of a target, in its coordinates."""
+    import pymc as pm
+    import pytensor.tensor as pt
+
     structure, table, k, d = target.structure, target.table, target.n_components, target.table.n_features
-    terms = terms_of(structure, k, d, target.own_priors)
+    terms = terms_of(structure, k, d, target.own_priors, reference=target.reference)
     with pm.Model(coords=_coords(table, k)) as model:
         values = {term.name: term.variable() for term in terms}
-        factors = structure.assemble(values, d)
+        factors = structure.lower_factors(values, d, pt.linalg.cholesky)
         _in_data_units(target.scaling, values["means"], factors)
         _observe(target, (values["weights"], values["means"], factors))
     return model

@@ -58,6 +58,8 @@ class Target:
         Of the likelihood; below one the density is tempered.
     jacobian : bool
         Whether the transforms' Jacobians count: without them the maximum is what PyMC's ``find_MAP`` looks for.
+    reference : (G, D, D) or None
+        Orientations that the coordinates are about, for a structure that has any (`Structure.reference`).
     """
 
     table: Table
@@ -68,6 +70,7 @@ class Target:
     sample_weight: Array | None = None
     power: float = 1.0
     jacobian: bool = True
+    reference: Array | None = None
 
     @classmethod
     def of(
@@ -152,18 +155,20 @@ class Target:
 
     @property
     def log_labelings(self) -> float:
-        """Log of K!, the number of ways to name the components."""
-        return lgamma(self.n_components + 1)
+        """Log of the number of ways to name components, K!, and axes, where a structure has any of its own."""
+        own = self.structure.log_symmetries(self.n_components, self.table.n_features)
+        return lgamma(self.n_components + 1) + own
 
     @cached_property
     def coordinates(self) -> Coordinates:
-        return Coordinates(self.structure, self.n_components, self.table.n_features, has_rate(self.priors))
+        k, d = self.n_components, self.table.n_features
+        return Coordinates(self.structure, k, d, has_rate(self.priors), self.reference)
 
     @cached_property
     def terms(self) -> tuple[Term, ...]:
         """The prior, term by term."""
         d = self.table.n_features
-        return terms_of(self.structure, self.n_components, d, self.own_priors, self.jacobian)
+        return terms_of(self.structure, self.n_components, d, self.own_priors, self.jacobian, self.reference)
 
     @property
     def size(self) -> int:
@@ -175,7 +180,8 @@ class Target:
         """What `density.log_density_and_gradient` takes after the point and the gradient."""
         k, d = self.n_components, self.table.n_features
         terms, numbers = numbers_of(self.terms, self.power)
-        model = [k, d, self.structure.n_factors(k), *self.structure.addresses, *terms]
+        model = [k, d, self.structure.n_factors(k), *self.structure.addresses, *terms, len(numbers)]
+        numbers += self.coordinates.numbers.tolist()
         design = self.design
         vectors = np.array(model, dtype=np.int64), np.array(numbers, dtype=np.float64)
         return *vectors, design.rows, design.pairs, design.sample_weight, design.scatter
@@ -228,6 +234,15 @@ class Target:
         )
         return other
 
+    def about(self, mixture: Mixture) -> Target:
+        """The same density in coordinates that are regular near a mixture of the design's rows."""
+        reference = self.structure.reference(mixture.dense_covariances)
+        if reference is None:
+            return self
+        other = replace(self, reference=reference)
+        other.__dict__.update(design=self.design)
+        return other
+
     def _with(self, **changes: Any) -> Target:
         """Other settings of the density of the same rows, which are not laid out again."""
         other = replace(self, **changes)
@@ -256,10 +271,23 @@ class Target:
         return labels_by_pivot(self.mixtures(points), self.values, pivot.rounded())
 
     def in_region(self, points: Array, pivot: Mixture) -> Array:
-        """The points (S, P), each under the names that put it into the pivot's region."""
-        if self.n_components == 1:
+        """The points (S, P), each under the names of components, and axes, that put it into the pivot's region."""
+        if self.n_components > 1:
+            order = self.labels(points, pivot)
+        elif self.structure.log_symmetries(1, self.table.n_features) > 0:
+            order = np.zeros((len(points), 1), dtype=np.intp)
+        else:
             return points
-        return self.coordinates.permuted(points, self.labels(points, pivot))
+        return self.coordinates.permuted(points, order)
+
+    def are_in_region(self, points: Array, pivot: Mixture) -> NDArray[np.bool_]:
+        """Which points (S,) are in the pivot's region as they stand."""
+        kept = np.ones(len(points), dtype=bool)
+        if self.n_components > 1:
+            kept = (self.labels(points, pivot) == np.arange(self.n_components)).all(1)
+        if self.structure.log_symmetries(self.n_components, self.table.n_features) > 0:
+            kept[kept] = self.coordinates.are_folded(points[kept])
+        return kept
 
     def middle(self, points: Array, pivot: Mixture) -> Mixture:
         """A pivot in the middle of the aligned points (S, P): the region around it cuts through fewer of them."""

@@ -80,6 +80,7 @@ class Posterior:
             Priors.from_description(json.loads(post.attrs["priors"])),
             Scaling(constant["location"].values, constant["scale"].values),
             constant["sample_weight"].values if "sample_weight" in constant else None,
+            reference=constant["reference_axes"].values if "reference_axes" in constant else None,
         )
         unconstrained = np.empty((chains * n_draws, 0))
         if "unconstrained_posterior" in post.children:

@@ -89,6 +89,9 @@ def to_datatree(
         location=("feature", scaling.location), scale=("feature", scaling.scale)
     )
     constant = constant.assign_coords(wide)
+    if coordinates.reference is not None:
+        each = np.broadcast_to(coordinates.reference, (c.n_components, table.n_features, table.n_features))
+        constant = constant.assign(reference_axes=(("cluster", "feature", "feature_bis"), np.array(each)))
     if sample_weight is not None:
         constant = constant.assign_coords(obs).assign(sample_weight=("obs_id", sample_weight))
     groups: dict[str, xr.Dataset] = {

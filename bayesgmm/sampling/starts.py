@@ -108,6 +108,7 @@ def prepare(target: Target, em: EMFit | None, rng: np.random.Generator, further:
             random_state=int(rng.integers(2**31)),
         )
     target.check_fit(em.mixture)
+    target = target.about(em.mixture.standardised(target.scaling))
     fits = [em, *(_further_fits(target, rng) if further else ())]
     with single_threaded_blas():
         modes = _modes(target, [starting_mixtures(fit) for fit in fits])

@@ -266,10 +266,8 @@ def _bridge_once(
     proposed = proposal.draw(n_proposed, rng)
     log_proposed = target.many(proposed)
     log_proposed = np.where(np.isfinite(log_proposed), log_proposed, -np.inf)
-    if target.n_components > 1:
-        near = np.flatnonzero(np.isfinite(log_proposed))
-        kept = (target.labels(proposed[near], pivot) == np.arange(target.n_components)).all(1)
-        log_proposed[near[~kept]] = -np.inf
+    near = np.flatnonzero(np.isfinite(log_proposed))
+    log_proposed[near[~target.are_in_region(proposed[near], pivot)]] = -np.inf
     ratio_draws = log_target - proposal.log_density(draws)
     ratio_proposed = log_proposed - proposal.log_density(proposed)
     # Autocorrelated draws count as the independent ones they are worth.

@@ -70,8 +70,11 @@ def _random_step():
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def _shift_mean(x, at, start, k, step, n_components, n_features, n_factors, constrain, factors):
-    """Move the mean of component k by ``step`` times a draw from its own Gaussian. Symmetric: its covariance stays."""
-    call_constrain(constrain, x.ctypes.data + 8 * start, n_components, n_features, factors.ctypes.data)
+    """Move the mean of component k by ``step`` times a draw from its own Gaussian. Symmetric: its covariance stays.
+
+    ``constrain`` are the addresses of the structure's map and of the numbers that it reads.
+    """
+    call_constrain(constrain[0], x.ctypes.data + 8 * start, n_components, n_features, constrain[1], factors.ctypes.data)
     g = k if n_factors > 1 else 0
     z = np.random.standard_normal(n_features)
     for i in range(n_features):
@@ -143,6 +146,7 @@ def _components(
     n_components, n_factors = model[0], model[2]
     factors = np.empty((n_factors, location.size, location.size))
     gradient = np.empty(size)
+    constrain = (model[3], numbers.ctypes.data + 8 * model[6 + 2 * model[5]])
     accepted = 0
     tried = 0
     for s in range(n_particles):
@@ -150,7 +154,7 @@ def _components(
             for move in range(4 * n_components + 2):
                 x = points[s].copy()
                 correction = _propose(
-                    x, move, table, scales, at_rate, location, precision, n_components, n_factors, model[3], factors
+                    x, move, table, scales, at_rate, location, precision, n_components, n_factors, constrain, factors
                 )
                 if np.isnan(correction):
                     continue

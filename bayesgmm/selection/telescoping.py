@@ -1,7 +1,7 @@
 """The telescoping sampler's sweep, compiled: allocations, filled components, number of components, empty components.
 
 Fruehwirth-Schnatter, Malsiner-Walli & Gruen (2021), Generalized mixtures of finite mixtures and telescoping sampling, Bayesian
-Analysis 16, algorithm 1, with the same priors as the rest of the library.
+Analysis 16, algorithm 1, with the same priors as the rest of the library. For structures of scales and correlations.
 """
 
 from __future__ import annotations

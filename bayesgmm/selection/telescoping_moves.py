@@ -31,7 +31,8 @@ _PROPOSED = np.int64(0)
 def fill_factor(u, g, model, factor, inverse):
     """Lower Cholesky factor (D, D) of the covariance at u[g], and its inverse; returns the log of the determinant."""
     n_features = factor.shape[0]
-    call_constrain(model[3], u.ctypes.data + 8 * g * u.shape[1], 1, n_features, factor.ctypes.data)
+    # Structures of scales and correlations read no numbers.
+    call_constrain(model[3], u.ctypes.data + 8 * g * u.shape[1], 1, n_features, model.ctypes.data, factor.ctypes.data)
     log_det = 0.0
     for i in range(n_features):
         log_det += math.log(factor[i, i])

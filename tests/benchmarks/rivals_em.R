@@ -3,6 +3,7 @@
 #   data FILE N D            read N x D doubles, column by column
 #   labels FILE              read N integers: the partition from which iterations start
 #   iterate MODEL ITERATIONS G    elapsed and processor seconds per EM iteration
+#   grid LOW HIGH            processor seconds of mclustBIC() with LOW to HIGH components, all models
 #   default MODEL G          processor seconds of Mclust() with G components, default settings, and log likelihood
 suppressPackageStartupMessages(library(mclust))
 cat(as.character(packageVersion("mclust")), "\n", sep = "")
@@ -22,14 +23,15 @@ while (length(line <- readLines(input, n = 1)) > 0) {
     } else if (word[1] == "iterate") {
       z <- unmap(labels, groups = seq_len(as.integer(word[4])))
       begun <- proc.time()[["elapsed"]]
-      control <- emControl(tol = c(0, 0), itmax = rep(as.integer(word[3]), 2))
+      # Maximisation steps that iterate do so as far as by default.
+      control <- emControl(tol = c(0, sqrt(.Machine$double.eps)), itmax = c(as.integer(word[3]), .Machine$integer.max))
       # Again and again, as R's clock ticks in milliseconds; an exact fixed point ends iterations early.
       iterations <- 0
       clock <- system.time(
         repeat {
           fit <- me(x, word[2], z, control = control, warn = FALSE)
           # Negative where the limit was reached.
-          iterations <- iterations + abs(attr(fit, "info")[["iterations"]])
+          iterations <- iterations + abs(attr(fit, "info")[[1]])
           if (proc.time()[["elapsed"]] - begun > 0.2) break
         }
       )
@@ -37,6 +39,9 @@ while (length(line <- readLines(input, n = 1)) > 0) {
     } else if (word[1] == "default") {
       clock <- system.time(fit <- Mclust(x, G = as.integer(word[3]), modelNames = word[2], verbose = FALSE))
       sprintf("%.6f %.10g", clock[["user.self"]] + clock[["sys.self"]], if (is.null(fit)) NA else fit$loglik)
+    } else if (word[1] == "grid") {
+      clock <- system.time(mclustBIC(x, G = as.integer(word[2]):as.integer(word[3]), verbose = FALSE))
+      sprintf("%.6f", clock[["user.self"]] + clock[["sys.self"]])
     } else "unknown command"
   }, error = function(e) paste("error", gsub("\n", " ", conditionMessage(e))))
   cat(answer, "\n", sep = "")

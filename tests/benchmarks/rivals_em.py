@@ -131,8 +131,12 @@ class Mclust:
         seconds, value = self.ask(f"default {self._model(name, n_features)} {n_components}").split()
         return float(seconds), float(value) if value != "NA" else np.nan
 
+    def grid(self, low: int, high: int) -> float:
+        """Processor seconds of all models with ``low`` to ``high`` components, by default settings."""
+        return float(self.ask(f"grid {low} {high}"))
+
     def _model(self, name: str, n_features: int) -> str:
-        return ("E" if name == "tied" else "V") if n_features == 1 else MCLUST_MODELS[name]
+        return ("E" if name == "tied" else "V") if n_features == 1 else MCLUST_MODELS.get(name, name)
 
     def close(self) -> None:
         """End the process."""

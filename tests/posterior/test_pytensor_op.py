@@ -52,7 +52,7 @@ def arguments(structure: str, k: int, d: int, n: int = 60, weighted: bool = Fals
     values = {part.name: part.constrain(0.3 * rng.normal(size=part.length)) for part in parts}
     weight = rng.integers(0, 4, size=n).astype(float) if weighted else None
     design = Design.of(rng.normal(size=(n, d)), structure, weight)
-    factors = structure.assemble(values, d)
+    factors = structure.lower_factors(values, d, np.linalg.cholesky)
     parameters = [rng.dirichlet(np.full(k, 5.0)), rng.normal(size=(k, d)), factors]
     return [*parameters, design.rows, design.pairs, design.sample_weight, design.scatter]
 
@@ -126,12 +126,14 @@ def test_equals_pm_mixture_and_numpy(mode, structure):
 def pulled_back(structure: str, k: int, factors: np.ndarray, d_factors: np.ndarray) -> np.ndarray:
     """Gradient in the structure's own coordinates: all that is asked of the entries that it does not have."""
     structure, d = structure_named(structure), factors.shape[-1]
-    values = structure.disassemble(np.broadcast_to(factors @ factors.swapaxes(-1, -2), (k, d, d)))
-    u = np.concatenate([part.unconstrain(values[part.name]) for part in structure.parts(k, d)])
+    dense = np.broadcast_to(factors @ factors.swapaxes(-1, -2), (k, d, d))
+    values, parts = structure.near(structure.disassemble(dense), None), structure.parts(k, d)
+    u = np.concatenate([part.unconstrain(values[part.name]) for part in parts])
+    numbers = np.concatenate([part.numbers for part in parts])
     d_u = np.zeros_like(u)
     factors, d_factors = np.ascontiguousarray(factors), np.ascontiguousarray(d_factors)
-    call = ctypes.CFUNCTYPE(ctypes.c_int64, *[ctypes.c_int64] * 6)(structure.addresses[1])
-    call(u.ctypes.data, k, d, factors.ctypes.data, d_factors.ctypes.data, d_u.ctypes.data)
+    call = ctypes.CFUNCTYPE(ctypes.c_int64, *[ctypes.c_int64] * 7)(structure.addresses[1])
+    call(u.ctypes.data, k, d, numbers.ctypes.data, factors.ctypes.data, d_factors.ctypes.data, d_u.ctypes.data)
     return d_u
 
 

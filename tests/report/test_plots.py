@@ -273,3 +273,31 @@ def test_histograms_count_case_weights():
         area = abs(np.trapezoid(right, corners[:, 0]))
         assert area == pytest.approx(0.8, abs=1e-6), plot.__name__
         plt.close(ax.figure)
+
+
+def test_all_structures_are_drawn_by_family():
+    """One line and one panel of K ellipses for each; lowest criterion first."""
+    from bayesgmm.mixture import FAMILIES
+    from bayesgmm.report.plots.structures import plot_structures
+
+    df = load_dataset("faithful")
+    grid = fit_grid(df, (1, 2), "all", random_state=0, progressbar=False)
+    frame = plot_structures(grid, backend="none")
+    assert list(dict.fromkeys(frame["family"])) == list(FAMILIES)
+    assert len(frame) == 28
+    assert frame["best"].sum() == 14
+    top, *panels = plot_structures(grid, values=df)
+    assert len(panels) == 14
+    colours = {line.get_label(): line.get_color() for line in top.get_lines()}
+    assert len(colours) == 14
+    assert len(set(colours.values())) == 4
+    best = frame[frame["best"]].sort_values("bic")
+    for panel, k, name in zip(panels, best["n_components"], best["covariance_type"], strict=True):
+        assert panel.get_title(loc="left").startswith(name)
+        assert len(panel.get_lines()) == 1 + k  # the rows, and an ellipse for each component
+    one = fit_grid(load_dataset("galaxies"), (1, 2), "all", random_state=0, progressbar=False)
+    assert plot_structures(one).shape == (1,)
+    with pytest.raises(ValueError, match="values have 1 columns"):
+        plot_structures(grid, values=load_dataset("galaxies"))
+    with pytest.raises(ValueError, match="criterion='elpd'"):
+        plot_structures(grid, "elpd")

@@ -10,10 +10,12 @@ from .diag import DIAG
 from .eei import EEI
 from .eev import EEV
 from .eii import EII
+from .equivalence import FAMILIES
 from .eve import EVE
 from .evi import EVI
 from .evv import EVV
 from .full import FULL
+from .maps_oriented import invert_one_plus_skew
 from .parts import Correlations, Orientations, Part, Scales, Shapes, Volumes, contrasts
 from .spherical import SPHERICAL
 from .tangent import curvature, tangent
@@ -24,9 +26,9 @@ from .vev import VEV
 from .vve import VVE
 
 __all__ = [
-    "COVARIANCE_TYPES", "STRUCTURES", "Correlations", "Entry", "Layout", "Orientations", "Part", "Scales", "Shapes",
-    "Structure", "Volumes", "contrasts", "curvature", "model_names", "place_of", "structure_named", "structures_named",
-    "tangent",
+    "COVARIANCE_TYPES", "FAMILIES", "STRUCTURES", "Correlations", "Entry", "Layout", "Orientations", "Part", "Scales", "Shapes",
+    "Structure", "Volumes", "contrasts", "curvature", "invert_one_plus_skew", "model_names", "place_of", "structure_named",
+    "structures_named", "tangent",
 ]  # fmt: skip
 
 # scikit-learn's four, which are fitted by default, then mclust's others.

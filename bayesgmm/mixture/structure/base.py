@@ -12,7 +12,7 @@ Symbols: N rows, D features, K components, G factors (K, or 1 where all share on
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...data import Scaling
-from .equivalence import narrower, reduced
+from .equivalence import family, narrower, reduced
 from .parts import Part
 
 __all__ = ["Entry", "Layout", "Structure"]
@@ -105,6 +105,16 @@ class Structure(ABC):
     def contains(self) -> tuple[str, ...]:
         """Names of narrower structures, whose solutions this one can only better."""
         return narrower(self.letters)
+
+    @property
+    def mclust(self) -> str:
+        """mclust's name: three letters for volume, shape and orientation."""
+        return self.letters
+
+    @property
+    def family(self) -> str:
+        """One of `equivalence.FAMILIES`: what the axes of the components are."""
+        return family(self.letters)
 
     @property
     def linear(self) -> Structure:
@@ -254,10 +264,26 @@ class Structure(ABC):
 
     @abstractmethod
     def assemble(self, parts: Mapping[str, Any], n_features: int) -> Any:
-        """Covariance factors (..., G, D, D) from the values of the parts, NumPy arrays or PyTensor variables.
+        """Roots (..., G, D, D) of covariances from the values of the parts, NumPy arrays or PyTensor variables.
 
         Scales come as (..., G, E) standard deviations, correlations as (..., G, D, D) Cholesky factors.
         """
+
+    def lower_factors(self, parts: Mapping[str, Any], n_features: int, cholesky: Callable[[Any], Any]) -> Any:
+        """Lower triangular factors (..., G, D, D), as everything below takes them; ``cholesky`` for NumPy or PyTensor."""
+        return self.assemble(parts, n_features)
+
+    def reference(self, dense: Array) -> Array | None:
+        """Orientations (G, D, D) of covariances (K, D, D) for coordinates to be about; None where there are no such."""
+        return None
+
+    def near(self, parts: dict[str, Array], reference: Array | None) -> dict[str, Array]:
+        """The same covariances with their axes, where they have any, named as those of the reference."""
+        return parts
+
+    def log_symmetries(self, n_components: int, n_features: int) -> float:
+        """Log of the number of points, for each point, with the same covariances: where axes can be named in many ways."""
+        return 0.0
 
     @abstractmethod
     def disassemble(self, dense: Array) -> dict[str, Array]:

@@ -6,13 +6,14 @@ around them, `linear`, whose class they inherit from; what they share between co
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from math import lgamma, log
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..rotation import proper, shared_axes
+from ..rotation import named_axes, proper, shared_axes
 from .base import Structure
 from .diag import DIAG, Diag
 from .full import FULL, Full
@@ -117,6 +118,26 @@ class Turned(Oriented):
     def assemble(self, parts: Mapping[str, Any], n_features: int) -> Any:
         """Factors D diag(volume shape), not triangular."""
         return parts["orientation"] * (parts["volume"] * parts["shape"])[..., :, None, :]
+
+    def lower_factors(self, parts: Mapping[str, Any], n_features: int, cholesky: Callable[[Any], Any]) -> Any:
+        roots = self.assemble(parts, n_features)
+        return cholesky(roots @ roots.swapaxes(-1, -2))
+
+    def reference(self, dense: Array) -> Array | None:
+        return self.disassemble(dense)["orientation"]
+
+    def near(self, parts: dict[str, Array], reference: Array | None) -> dict[str, Array]:
+        """Axes in the order and with the signs in which they are nearest to those of the reference."""
+        axes = parts["orientation"]
+        one = np.eye(axes.shape[-1]) if reference is None else reference[: axes.shape[-3]]
+        axes, order = named_axes(axes, one)
+        shape = np.take_along_axis(parts["shape"], order[..., None, :], axis=-1)
+        return parts | {"orientation": axes, "shape": shape}
+
+    def log_symmetries(self, n_components: int, n_features: int) -> float:
+        """D! orders of the axes, and for each rotation 2^(D - 1) ways to turn an even number of them round."""
+        n_rotations = self.parts(n_components, n_features)[-1].n_blocks
+        return lgamma(n_features + 1) + n_rotations * (n_features - 1) * log(2)
 
 
 class OwnAxes(Turned):

@@ -20,7 +20,7 @@ __all__ = ["DIAG", "Diag"]
 Array = NDArray[np.float64]
 
 
-def _constrain(u_, n_components, n_features, factors_):
+def _constrain(u_, n_components, n_features, numbers_, factors_):
     u = carray(doubles(u_), (n_components * n_features,))
     fill_axes(
         u, n_components, n_features, n_features, carray(doubles(factors_), (n_components, n_features, n_features))
@@ -28,7 +28,7 @@ def _constrain(u_, n_components, n_features, factors_):
     return 0
 
 
-def _pull_back(u_, n_components, n_features, factors_, d_factors_, d_u_):
+def _pull_back(u_, n_components, n_features, numbers_, factors_, d_factors_, d_u_):
     d_u = carray(doubles(d_u_), (n_components * n_features,))
     factors = carray(doubles(factors_), (n_components, n_features, n_features))
     d_factors = carray(doubles(d_factors_), (n_components, n_features, n_features))

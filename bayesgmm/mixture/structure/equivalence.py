@@ -14,12 +14,13 @@ another where letter by letter it is as free: I is an E, and an E a V.
 
 from __future__ import annotations
 
-__all__ = ["FOURTEEN", "narrower", "reduced"]
+__all__ = ["FAMILIES", "FOURTEEN", "family", "narrower", "reduced"]
 
 # mclust's, narrower ones before those that contain them, and the names that scikit-learn has for four of them.
 FOURTEEN = ("EII", "VII", "EEI", "VEI", "EVI", "VVI", "EEE", "VEE", "EVE", "VVE", "EEV", "VEV", "EVV", "VVV")
 _NAMES = {"VVV": "full", "EEE": "tied", "VVI": "diag", "VII": "spherical"}
 _FREEDOM = "IEV"
+FAMILIES = ("spheres", "along the features", "axes in common", "axes of their own")
 
 
 def reduced(letters: str, n_components: int, n_features: int) -> str:
@@ -29,6 +30,13 @@ def reduced(letters: str, n_components: int, n_features: int) -> str:
     if n_features == 1 or letters[1] == "I":
         return letters[0] + "II"
     return letters
+
+
+def family(letters: str) -> str:
+    """The family of a structure, by the axes of its components."""
+    if letters[1] == "I":
+        return FAMILIES[0]
+    return FAMILIES[1 + _FREEDOM.index(letters[2])]
 
 
 def narrower(letters: str) -> tuple[str, ...]:

@@ -3,15 +3,36 @@
 from __future__ import annotations
 
 import numpy as np
+from numba import carray
 from numpy.typing import NDArray
 
+from ..addresses import CONSTRAIN, PULL_BACK, address_of, doubles
 from .curved import SharedAxes, turned
+from .maps_oriented import fill_turned, pull_turned
 from .parts import Orientations, Part, Shapes, Volumes
 from .spectra import volumes
 
 __all__ = ["EVE"]
 
 Array = NDArray[np.float64]
+
+
+def _constrain(u_, n_components, n_features, numbers_, factors_):
+    size = 1 + n_components * (n_features - 1) + (n_features * (n_features - 1) // 2)
+    u = carray(doubles(u_), (size,))
+    reference = carray(doubles(numbers_), (1, n_features, n_features))
+    fill_turned(u, 1, n_components, reference, carray(doubles(factors_), (n_components, n_features, n_features)))
+    return 0
+
+
+def _pull_back(u_, n_components, n_features, numbers_, factors_, d_factors_, d_u_):
+    size = 1 + n_components * (n_features - 1) + (n_features * (n_features - 1) // 2)
+    u, d_u = carray(doubles(u_), (size,)), carray(doubles(d_u_), (size,))
+    reference = carray(doubles(numbers_), (1, n_features, n_features))
+    factors = carray(doubles(factors_), (n_components, n_features, n_features))
+    d_factors = carray(doubles(d_factors_), (n_components, n_features, n_features))
+    pull_turned(u, 1, n_components, reference, factors, d_factors, d_u)
+    return 0
 
 
 class EVE(SharedAxes):
@@ -36,3 +57,7 @@ class EVE(SharedAxes):
             Shapes(("cluster", "contrast"), n_components, n_features - 1, n_features),
             Orientations(("pair",), 1, n_pairs, n_features),
         )
+
+    @property
+    def addresses(self) -> tuple[int, int]:
+        return address_of(_constrain, CONSTRAIN), address_of(_pull_back, PULL_BACK)

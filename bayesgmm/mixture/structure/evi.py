@@ -17,13 +17,13 @@ __all__ = ["EVI"]
 Array = NDArray[np.float64]
 
 
-def _constrain(u_, n_components, n_features, factors_):
+def _constrain(u_, n_components, n_features, numbers_, factors_):
     u = carray(doubles(u_), (1 + n_components * (n_features - 1),))
     fill_axial(u, 1, n_components, carray(doubles(factors_), (n_components, n_features, n_features)))
     return 0
 
 
-def _pull_back(u_, n_components, n_features, factors_, d_factors_, d_u_):
+def _pull_back(u_, n_components, n_features, numbers_, factors_, d_factors_, d_u_):
     d_u = carray(doubles(d_u_), (1 + n_components * (n_features - 1),))
     factors = carray(doubles(factors_), (n_components, n_features, n_features))
     d_factors = carray(doubles(d_factors_), (n_components, n_features, n_features))

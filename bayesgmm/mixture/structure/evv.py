@@ -6,9 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from numba import carray
 from numpy.typing import NDArray
 
+from ..addresses import CONSTRAIN, PULL_BACK, address_of, doubles
 from .curved import Triangular
+from .maps_oriented import fill_sheared, pull_sheared
 from .matrices import scales_and_correlations
 from .parts import Correlations, Part, Shapes, Volumes
 from .spectra import volumes
@@ -16,6 +19,23 @@ from .spectra import volumes
 __all__ = ["EVV"]
 
 Array = NDArray[np.float64]
+
+
+def _constrain(u_, n_components, n_features, numbers_, factors_):
+    size = 1 + n_components * (n_features - 1) + n_components * (n_features * (n_features - 1) // 2)
+    u = carray(doubles(u_), (size,))
+    factors = carray(doubles(factors_), (n_components, n_features, n_features))
+    fill_sheared(u, 1, n_components, n_components, True, factors)
+    return 0
+
+
+def _pull_back(u_, n_components, n_features, numbers_, factors_, d_factors_, d_u_):
+    size = 1 + n_components * (n_features - 1) + n_components * (n_features * (n_features - 1) // 2)
+    u, d_u = carray(doubles(u_), (size,)), carray(doubles(d_u_), (size,))
+    factors = carray(doubles(factors_), (n_components, n_features, n_features))
+    d_factors = carray(doubles(d_factors_), (n_components, n_features, n_features))
+    pull_sheared(u, 1, n_components, n_components, True, factors, d_factors, d_u)
+    return 0
 
 
 class EVV(Triangular):
@@ -51,3 +71,7 @@ class EVV(Triangular):
         volume = np.exp(0.5 * np.linalg.slogdet(dense)[1].mean(-1) / dense.shape[-1])
         shape = own["scales"] / volumes(own["scales"])[..., None]
         return {"volume": volume[..., None, None], "shape": shape, "correlations": own["correlations"]}
+
+    @property
+    def addresses(self) -> tuple[int, int]:
+        return address_of(_constrain, CONSTRAIN), address_of(_pull_back, PULL_BACK)

@@ -62,6 +62,11 @@ class Part:
         """The same part with coordinates that are regular near ``values``, shaped as `constrain` returns one of them."""
         return self
 
+    @property
+    def numbers(self) -> Array:
+        """What the structure's compiled maps read of this part besides its coordinates, (...,)."""
+        return np.empty(0)
+
     def blocks(self, u: Array) -> Array:
         """Coordinates (..., G * size) as (..., G, size)."""
         return u.reshape(*u.shape[:-1], self.n_blocks, self.size)
@@ -140,7 +145,12 @@ class Orientations(Part):
         return found.reshape(*found.shape[:-2], self.length)
 
     def about(self, values: Array) -> Orientations:
-        return replace(self, reference=values)
+        return replace(self, reference=values[: self.n_blocks])
+
+    @property
+    def numbers(self) -> Array:
+        one = np.broadcast_to(np.eye(self.n_features), (self.n_blocks, self.n_features, self.n_features))
+        return np.ravel(one if self.reference is None else self.reference)
 
 
 @lru_cache(maxsize=64)

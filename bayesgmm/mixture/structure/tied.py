@@ -21,14 +21,14 @@ __all__ = ["Tied"]
 Array = NDArray[np.float64]
 
 
-def _constrain(u_, n_components, n_features, factors_):
+def _constrain(u_, n_components, n_features, numbers_, factors_):
     size = 1 * n_features * (n_features + 1) // 2
     u = carray(doubles(u_), (size,))
     fill_correlated(u, 1, n_features, carray(doubles(factors_), (1, n_features, n_features)))
     return 0
 
 
-def _pull_back(u_, n_components, n_features, factors_, d_factors_, d_u_):
+def _pull_back(u_, n_components, n_features, numbers_, factors_, d_factors_, d_u_):
     size = 1 * n_features * (n_features + 1) // 2
     u, d_u = carray(doubles(u_), (size,)), carray(doubles(d_u_), (size,))
     factors = carray(doubles(factors_), (1, n_features, n_features))

@@ -6,9 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from numba import carray
 from numpy.typing import NDArray
 
+from ..addresses import CONSTRAIN, PULL_BACK, address_of, doubles
 from .curved import Triangular
+from .maps_oriented import fill_sheared, pull_sheared
 from .matrices import scales_and_correlations
 from .parts import Correlations, Part, Shapes, Volumes
 from .spectra import volumes_and_shapes
@@ -18,6 +21,23 @@ __all__ = ["VEE"]
 Array = NDArray[np.float64]
 # Rounds of the maximisation, and the relative change of the matrix below which it ends.
 _ROUNDS, _CLOSE = 200, 1e-12
+
+
+def _constrain(u_, n_components, n_features, numbers_, factors_):
+    size = n_components + (n_features - 1) + (n_features * (n_features - 1) // 2)
+    u = carray(doubles(u_), (size,))
+    factors = carray(doubles(factors_), (n_components, n_features, n_features))
+    fill_sheared(u, n_components, 1, 1, False, factors)
+    return 0
+
+
+def _pull_back(u_, n_components, n_features, numbers_, factors_, d_factors_, d_u_):
+    size = n_components + (n_features - 1) + (n_features * (n_features - 1) // 2)
+    u, d_u = carray(doubles(u_), (size,)), carray(doubles(d_u_), (size,))
+    factors = carray(doubles(factors_), (n_components, n_features, n_features))
+    d_factors = carray(doubles(d_factors_), (n_components, n_features, n_features))
+    pull_sheared(u, n_components, 1, 1, False, factors, d_factors, d_u)
+    return 0
 
 
 class VEE(Triangular):
@@ -56,6 +76,10 @@ class VEE(Triangular):
     def disassemble(self, dense: Array) -> dict[str, Array]:
         own = scales_and_correlations(dense)
         return volumes_and_shapes(self.letters, own["scales"]) | {"correlations": own["correlations"][..., :1, :, :]}
+
+    @property
+    def addresses(self) -> tuple[int, int]:
+        return address_of(_constrain, CONSTRAIN), address_of(_pull_back, PULL_BACK)
 
 
 def _without_volume(matrix: Array) -> Array:

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...data import InputError
 from ...mixture import Part, Structure
 from ..priors import InverseGammaScale, Priors
 from .base import Term
 from .correlations import CorrelationsTerm
 from .means import MeansTerm
+from .orientations import OrientationsTerm
 from .scales import ScalesTerm
 from .volumes import ShapesTerm, VolumesTerm
 from .weights import WeightsTerm
 
 __all__ = ["CorrelationsTerm", "MeansTerm", "ScalesTerm", "Term", "has_rate", "numbers_of", "terms_of", "terms_of_one"]
 
-_TERMS: dict[str, Any] = {term.name: term for term in (ScalesTerm, CorrelationsTerm, VolumesTerm, ShapesTerm)}
+_TERMS: dict[str, Any] = {
+    term.name: term for term in (ScalesTerm, CorrelationsTerm, VolumesTerm, ShapesTerm, OrientationsTerm)
+}
 
 
 def has_rate(priors: Priors) -> bool:
@@ -25,24 +27,26 @@ def has_rate(priors: Priors) -> bool:
 
 
 def terms_of(
-    structure: Structure, n_components: int, n_features: int, priors: Priors, jacobian: bool = True
+    structure: Structure,
+    n_components: int,
+    n_features: int,
+    priors: Priors,
+    jacobian: bool = True,
+    reference: Any = None,
 ) -> tuple[Term, ...]:
     """The terms of a prior, in the order of `Coordinates`.
 
     Without ``jacobian`` their sum is the density of the model's own variables, as a function of the coordinates. The
     transforms' Jacobians are powers that the priors have too, so that leaving them out lowers exponents and changes
-    nothing else.
+    nothing else. ``reference`` is what coordinates are about (`Target.reference`); only the PyMC model knows of it.
     """
     k = n_components
     location, spread = priors.mean_vectors(n_features)
     weights = WeightsTerm(k, priors.weight_concentration, jacobian)
     found: list[Term] = [weights, MeansTerm(k, location, spread, k - 1)]
     parts = structure.parts(k, n_features)
-    lacking = [part.name for part in parts if part.name not in _TERMS]
-    if lacking:
-        raise InputError(
-            f"covariance_type={structure.name!r} has no prior of its {lacking[0]}: fit it by EM, or choose another structure"
-        )
+    if reference is not None:
+        parts = tuple(part.about(reference) for part in parts)
     return (*found, *_terms_of_parts(parts, priors, k, k - 1 + k * n_features, jacobian))
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...posterior import Target
-from ...posterior.pymc_model import build_model, from_value_variables, to_value_variables
+from ...posterior.pymc_model import from_value_variables, model_of, to_value_variables
 from ..draws import Draws
 from ..settings import Settings
 
@@ -47,13 +47,7 @@ class ModelNUTS:
     @classmethod
     def of(cls, prepared: Prepared, settings: Settings) -> ModelNUTS:
         target = prepared.target
-        model = build_model(
-            target.table,
-            target.n_components,
-            target.structure,
-            target.priors,
-            sample_weight=target.sample_weight,
-        )
+        model = model_of(target)
         points = [start.point for start in prepared.dealt(settings.chains)]
         starts = [to_value_variables(model, target.coordinates, point) for point in points]
         return cls(target, model, starts, int(prepared.rng.integers(2**31)), settings)

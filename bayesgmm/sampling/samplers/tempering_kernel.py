@@ -4,8 +4,8 @@ A temperature beta stands for prior x likelihood^beta. Each replica keeps N_k(x_
 its components, so that a move costs one component's exponentials and K additions per row. Moves are made in the
 unconstrained coordinates; they treat all components alike, so that a chain visits all K! labellings.
 
-Everything is loops over rows and scalars, with one signature for all structures, K, D and N: it is compiled once, when
-tempering is first used.
+Everything is loops over rows and scalars, with one signature for all structures, K, D and N, whose maps and priors are
+called by address: it is compiled once, when tempering is first used.
 """
 
 from __future__ import annotations

@@ -81,7 +81,8 @@ def fill_factors(u, layout, factors):
     """Covariance factors (K, D, D), lower triangular, at the coordinates ``u`` (P,)."""
     n_components, n_features = layout.n_components, layout.location.size
     at = n_components - 1 + n_components * n_features
-    call_constrain(layout.model[3], u.ctypes.data + 8 * at, n_components, n_features, factors.ctypes.data)
+    own = layout.numbers.ctypes.data + 8 * layout.model[6 + 2 * layout.model[5]]
+    call_constrain(layout.model[3], u.ctypes.data + 8 * at, n_components, n_features, own, factors.ctypes.data)
     for k in range(layout.model[2], n_components):
         for a in range(n_features):
             for b in range(n_features):
