@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -16,8 +16,20 @@ from .clusters import checked_names
 from .clusters.consensus import consensus
 from .clusters.memberships import memberships
 from .contrast import em_vs_posterior, kmeans_contrast
-from .data import InputError, Table, as_table, check_counts, checked, checked_with, framed, set_aside, write_text
-from .em import Grid, fit_grid
+from .data import (
+    InputError,
+    Table,
+    as_table,
+    check_counts,
+    checked,
+    checked_with,
+    framed,
+    parse_transforms,
+    set_aside,
+    transformed,
+    write_text,
+)
+from .em import Grid, fit_grid, suggest_transforms
 from .mixture import COVARIANCE_TYPES, ModelKey, structures_named
 from .posterior import Priors, Target
 from .report.files import draw_store, prepare_folder, read_folder, write_folder
@@ -195,6 +207,19 @@ def concluded(
     )
 
 
+def _transformed(table: Table, asked: str | Mapping[str, str], seed: int) -> tuple[Table, dict[str, Any]]:
+    """The table with its columns transformed as asked, and what the provenance says of it."""
+    if asked == "auto":
+        chosen = suggest_transforms(table, seed)
+    else:
+        chosen = {} if asked == "none" else parse_transforms(asked, table.columns)
+    if not chosen:
+        return table, {}
+    slopes = [t.log_slope(table.values[:, table.columns.index(column)]).sum() for column, t in chosen.items()]
+    told = {"columns": {column: str(t) for column, t in chosen.items()}, "log_jacobian": float(sum(slopes))}
+    return transformed(table, chosen), {"transform": told}
+
+
 @checked_with(n_components=check_counts)
 def analyze(
     data: Any,
@@ -215,6 +240,7 @@ def analyze(
     folder: str | Path | None = None,
     fresh: bool = False,
     missing: str = "error",
+    transform: str | Mapping[str, str] = "none",
 ) -> Analysis:
     """Everything, in order: EM over a grid, posteriors, verdicts, comparison, memberships, EM against posterior.
 
@@ -251,6 +277,10 @@ def analyze(
         Whether to sample everything anew, whatever is in ``folder``.
     missing : {"error", "drop"}
         What becomes of rows with a missing value: refused, or left out.
+    transform : {"none", "auto"}, text or mapping of column to text
+        What is done to columns first: "income=log, age=root", or "auto" for what `em.transformation` finds to make the
+        mixture simpler. Everything afterwards is of the transformed columns, which are renamed: "log(income)".
+        ``provenance["transform"]`` has what was done, and the log Jacobian that brings log likelihoods to the data as given.
 
     Returns
     -------
@@ -265,7 +295,7 @@ def analyze(
     """
     begun = time.perf_counter()
     called = checked_names(group_names)
-    table = as_table(data, columns=columns, missing=missing)
+    table, changed = _transformed(as_table(data, columns=columns, missing=missing), transform, random_seed)
     table, held = set_aside(table, holdout, random_seed)
     priors = Priors() if priors is None else priors
     ks = list(_FIRST_COUNTS) if n_components is None else sorted({int(k) for k in n_components})
@@ -297,7 +327,7 @@ def analyze(
         "holdout": None if held is None else f"{held.n_obs} rows",
         "command": command,
     }
-    provenance = provenance_of(table, settings, priors, time.perf_counter() - begun)
+    provenance = provenance_of(table, settings, priors, time.perf_counter() - begun) | changed
     if table.account is not None:
         provenance["read"] = {
             "rows": table.account.rows_read, "decided": list(table.account.sentences), "missing": missing

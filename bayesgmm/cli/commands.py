@@ -111,6 +111,9 @@ def report(
     names: Annotated[
         str | None, typer.Option("--names", help="What the groups are called, the largest first, separated by commas.")
     ] = None,
+    transform: Annotated[
+        str, typer.Option(help="Columns to transform first: none, auto, or COLUMN=log,COLUMN=root.")
+    ] = "none",
     every: Annotated[bool, typer.Option("--all", help="Sample every cell of the grid.")] = False,
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Sample anew what an earlier run into the folder did.")
@@ -153,6 +156,7 @@ def report(
                 progressbar=not (quiet or as_json),
                 holdout=holdout,
                 group_names=called,
+                transform=transform,
                 command=shlex.join(["bayesgmm", *sys.argv[1:]]),
                 folder=folder,
                 fresh=fresh,

@@ -22,6 +22,7 @@ from .memory import available_memory, refuse_if_too_large, size
 from .read import read_table
 from .scaling import Scaling
 from .table import Table, as_table, rows_to_score
+from .transforms import Transform, parse_transforms, transformed
 from .writing import digest_of, disk_trouble, inert, sync, write_bytes, write_text, written_beside
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "InputError",
     "Scaling",
     "Table",
+    "Transform",
     "as_pandas",
     "as_table",
     "available_memory",
@@ -54,6 +56,7 @@ __all__ = [
     "inert",
     "list_datasets",
     "load_dataset",
+    "parse_transforms",
     "read_chunks",
     "read_table",
     "refuse_if_too_large",
@@ -62,6 +65,7 @@ __all__ = [
     "size",
     "sync",
     "tails",
+    "transformed",
     "write_bytes",
     "write_text",
     "written_beside",

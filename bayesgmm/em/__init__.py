@@ -12,6 +12,7 @@ from .read_plain import fit_from_plain
 from .result import EMFit
 from .same_data import check_same_data
 from .standard_errors import StandardErrors, standard_errors
+from .transformation import suggest_transforms
 from .validated import MembershipTransformer, TableInput
 
 __all__ = [
@@ -40,4 +41,5 @@ __all__ = [
     "membership_intervals",
     "plain_value",
     "standard_errors",
+    "suggest_transforms",
 ]

@@ -10,6 +10,7 @@ from ..clusters import Clusters, count, probability
 from ..clusters.clusters import clusters
 from ..selection import Sensitivity, prior_sensitivity
 from ..selection.average import average
+from ..selection.gate import Doubts, doubts
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -124,6 +125,13 @@ class Findings:
         if self.groups.n_groups != self.average.n_groups:
             drawn = f"; by the most probable model {count(self.groups.n_groups, 'group')}{drawn}"
         return said[0].upper() + said[1:] + drawn
+
+    @cached_property
+    def doubts(self) -> Doubts:
+        """Why the headline's components need not be groups."""
+        return doubts(
+            self.table, self.grid, self.headline, int(self.provenance.get("settings", {}).get("random_seed") or 0)
+        )
 
     @cached_property
     def sensitivity(self) -> Sensitivity:
