@@ -276,3 +276,12 @@ def test_groups_have_the_user_s_names_wherever_they_are_spoken_of(findings):
     assert f"group_probability[{named.group_names[0]}]" in table
     if n > 1:
         assert groups.set_apart(named)[0].startswith("Group <long>: ")
+
+
+def test_structures_are_told_in_words():
+    """One phrase for each structure among the models, none twice."""
+    from bayesgmm.report.sections.found import _in_words
+
+    assert _in_words(["full", "VEE", "full"]) == (
+        "full: each component its own matrix; VEE: same shape and orientation, each component its own size"
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ...clusters import OPEN_BELOW, by_uncertainty, open_rows
 from ...data import CI_PROB, equal_tailed
+from ...mixture import structure_named
 from ...sampling import Posterior
 from ..numbers import decimals, fixed, interval, probability, probability_interval
 from ..tables import Cell, Column, TableView, frame_table
@@ -92,7 +93,7 @@ def comparison(findings: Findings) -> TableView:
         "comparison-table",
         "The sampled models, best predictive density first. Elpd: expected log predictive density by PSIS-LOO, and its "
         "difference to the best, with standard errors (SE). Evidence by bridge sampling, by tempering where chains are "
-        "apart. The headline model is marked.",
+        f"apart. The headline model is marked. In words, {_in_words(table['covariance_type'])}.",
         (
             Column.text("Model"), Column.text("Verdict"), Column("Elpd"), Column("Difference"),
             Column("p_loo", help="effective number of parameters"),
@@ -104,6 +105,11 @@ def comparison(findings: Findings) -> TableView:
         rows,
         marked=frozenset(marked),
     )  # fmt: skip
+
+
+def _in_words(structures: Iterable[str]) -> str:
+    """What each structure means."""
+    return "; ".join(f"{name}: {structure_named(name).label}" for name in dict.fromkeys(structures))
 
 
 def _named(findings: Findings) -> list[tuple[int, str, str]]:
