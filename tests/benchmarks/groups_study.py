@@ -191,8 +191,8 @@ def report(lines: list[dict[str, Any]]) -> None:
         "standard error of a share over n data sets is at most 0.5 / sqrt(n): a run of this size is a first look and settles",
         "nothing. Ours: EM over K = 1 to 6 and three structures, short posteriors of the models within",
         f"{MARGIN:g} BIC points of the best, weighted by exp(-BIC / 2), groups by modes, averaged. In `one skewed` the",
-        "adjusted Rand index is 1 for one group and 0 for more. A narrow group on the flank of a wide one (`nested`) leaves the",
-        "wide one hardly a peak of its own: groups by modes do not see it, components do. mclust's gmmhd is among the rivals",
+        "adjusted Rand index is 1 for one group and 0 for more. A narrow group on the flank of a wide one (`nested`) leaves",
+        "the wide one hardly a peak of its own: groups by modes do not see it, components do. mclust's gmmhd is among the rivals",
         "where R has the package geometry.",
     ]
     for name, key in (("Adjusted Rand index", "ari"), ("Share of data sets with the right number", "number")):
