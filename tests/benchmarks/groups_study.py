@@ -192,7 +192,7 @@ def report(lines: list[dict[str, Any]]) -> None:
         "nothing. Ours: EM over K = 1 to 6 and three structures, short posteriors of the models within",
         f"{MARGIN:g} BIC points of the best, weighted by exp(-BIC / 2), groups by modes, averaged. In `one skewed` the",
         "adjusted Rand index is 1 for one group and 0 for more. A narrow group on the flank of a wide one (`nested`) leaves",
-        "the wide one hardly a peak of its own: groups by modes do not see it, components do. mclust's gmmhd is among the rivals",
+        "the wide one hardly a peak of its own: groups by modes do not see it, components do. mclust's gmmhd is a rival",
         "where R has the package geometry.",
     ]
     for name, key in (("Adjusted Rand index", "ari"), ("Share of data sets with the right number", "number")):
