@@ -39,6 +39,11 @@ def _pool() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(max_workers=_cores(), thread_name_prefix=_POOL_NAME)
 
 
+# A forked process has the pool and none of its threads: it makes its own.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_pool.cache_clear)
+
+
 def blocks_of(count: int, size: int) -> list[slice]:
     """Fixed blocks of at most ``size`` of so many rows, points or draws, in order."""
     return [slice(first, min(first + size, count)) for first in range(0, count, size)]

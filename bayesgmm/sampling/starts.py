@@ -174,7 +174,11 @@ def _modes(target: Target, searches: Sequence[Sequence[Mixture]]) -> list[tuple[
             continue
         mode = find_mode(target, point)
         mass = float(mode.value + np.log(np.diag(mode.spread)).sum())
-        own = signature(mode.point)
+        try:
+            own = signature(mode.point)
+        except np.linalg.LinAlgError:
+            # Priors far off draw the ascent to where a covariance has no width to the last digit: no mode to start at.
+            continue
         known = next((others for _, _, other, others in found if np.abs(own - other).max() < _SAME), None)
         if known is not None:
             known |= by
