@@ -36,6 +36,8 @@ import pandas as pd
 import bayesgmm as bg
 
 REPORT = Path(__file__).resolve().parents[2] / "reports" / "reliability.md"
+# What earlier runs found of each part, so that parts can be run one at a time.
+RESULTS = REPORT.parent / "benchmarks" / "results" / "reliability.json"
 FULL = {"kills": 200, "kills while replacing": 50, "full disk": 60, "fuzzed EM fits": 50_000, "fuzzed posteriors": 500}
 OPTIONS = ["-k", "1:2", "--covariance", "diag", "--draws", "100", "--chains", "2", "--quiet"]
 STRUCTURES = ("full", "tied", "diag", "spherical", "EEI")
@@ -198,25 +200,26 @@ PARTS: dict[str, Callable[[Setting, int, np.random.Generator], str]] = {
 }
 
 
-def page(found: dict[str, Counter[str]], size: float) -> str:
+def page(found: dict[str, Counter[str]]) -> str:
     lines = [
         "# Reliability",
         "",
-        f"Made by `python -m tests.benchmarks.reliability --size {size:g}`; generators and rules stand in its docstring and",
+        "Made by `python -m tests.benchmarks.reliability`; generators and rules stand in its docstring and",
         "were frozen before the first run. The full numbers are 200, 50, 60, 50,000 and 500; the table has this run's.",
         "",
         "| part | tried | wrong | what came of them |",
         "|---|---:|---:|---|",
     ]
-    for name, counts in found.items():
+    for name in PARTS:
+        counts = found.get(name, Counter({"not run": 0}))
         wrong = sum(n for what, n in counts.items() if what.startswith("wrong"))
         what = "; ".join(f"{n:,} {what}" for what, n in counts.most_common())
         lines.append(f"| {name} | {counts.total():,} of {FULL[name]:,} | {wrong} | {what} |")
     lines += [
         "",
         "Hostile files, wrong calls, spreadsheet cells, memory estimates and damaged models are tests",
-        "(`tests/data/test_limits.py`, `tests/test_arguments.py`, `tests/test_bad_model.py`, `tests/kept/`); `.ci/lowest` tries",
-        "the lower bounds.",
+        "(`tests/data/test_limits.py`, `tests/test_arguments.py`, `tests/test_bad_model.py`, `tests/kept/`);",
+        "`.ci/pythons` tries lower bounds and versions of Python.",
         "",
     ]
     return "\n".join(lines)
@@ -232,6 +235,8 @@ def main() -> None:
     arguments = parser.parse_args()
     warnings.simplefilter("error")  # a library's warning is a failure
     found: dict[str, Counter[str]] = {}
+    if RESULTS.exists():
+        found = {name: Counter(counts) for name, counts in json.loads(RESULTS.read_text("utf-8")).items()}
     with tempfile.TemporaryDirectory() as place:
         setting = (
             Setting(Path(place)) if any(name in PARTS for name in list(FULL)[:3] if name in arguments.only) else None
@@ -245,7 +250,8 @@ def main() -> None:
                 counts[PARTS[name](setting, i, np.random.default_rng([i, len(name)]))] += 1  # type: ignore[arg-type]
             found[name] = counts
             print(json.dumps({name: counts}), flush=True)
-            REPORT.write_text(page(found, arguments.size), encoding="utf-8")
+            RESULTS.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+            REPORT.write_text(page(found), encoding="utf-8")
 
 
 if __name__ == "__main__":
