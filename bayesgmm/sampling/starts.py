@@ -67,6 +67,8 @@ class Prepared:
         How many of the searches found each of them.
     n_searches : int
         Independent EM searches.
+    unseen : float
+        Good-Turing estimate over the starts of all searches: the probability that one more finds an optimum that none has.
     draws : (chain, draw, P), optional
         Of an earlier run, for samplers that go on from there.
     """
@@ -77,6 +79,7 @@ class Prepared:
     rng: np.random.Generator
     found_by: tuple[int, ...] = ()
     n_searches: int = 1
+    unseen: float = float("nan")
     draws: Array | None = None
 
     def dealt(self, n_chains: int) -> list[Start]:
@@ -112,7 +115,14 @@ def prepare(target: Target, em: EMFit | None, rng: np.random.Generator, further:
     fits = [em, *(_further_fits(target, rng) if further else ())]
     with single_threaded_blas():
         modes = _modes(target, [starting_mixtures(fit) for fit in fits])
-    return Prepared(target, em.mixture, tuple(m for m, _ in modes), rng, tuple(n for _, n in modes), len(fits))
+    found_by = tuple(n for _, n in modes)
+    return Prepared(target, em.mixture, tuple(m for m, _ in modes), rng, found_by, len(fits), _unseen(fits))
+
+
+def _unseen(fits: Sequence[EMFit]) -> float:
+    """The searches' own estimates (`EMFit.unseen`), each by its number of starts: of one search, on average."""
+    starts = sum(fit.n_independent for fit in fits)
+    return sum(fit.n_once for fit in fits) / starts if starts else float("nan")
 
 
 def _further_fits(target: Target, rng: np.random.Generator) -> list[EMFit]:

@@ -177,6 +177,7 @@ def _aligned_tree(prepared: Prepared, drawn: Draws, attrs: dict[str, Any], log_l
         "mode_log_density": np.array([m.value for m in prepared.modes]),
         "mode_searches": np.array(prepared.found_by),
         "n_searches": prepared.n_searches,
+        **({"unseen": prepared.unseen} if np.isfinite(prepared.unseen) else {}),
         "relabelled_share": float(alignment.moved.mean()),
         "relabelling_ambiguity": alignment.ambiguity,
         "relabelling_agreement_with_ecr": alignment.agreement,

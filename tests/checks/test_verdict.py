@@ -114,6 +114,35 @@ def test_chains_that_agree_do_not_pass_where_searches_do_not(good):
     assert diagnose(few).verdict == "not converged"
 
 
+def test_the_evidence_tells_what_was_searched(good):
+    """Good-Turing: 3 optima hit once in 60 starts, 0.05; walkers that never jumped are a doubt of their own."""
+    told = good.copy()
+    told.attrs |= {"n_searches": 4, "mode_searches": np.array([4]), "unseen": 3 / 60}
+    assert "4 EM searches, whose next start would find a new optimum with probability 0.05" in diagnose(told).evidence
+    assert diagnose(told).ok
+    told.attrs |= {"stuck": 0.2}
+    assert diagnose(told).verdict == "not converged"
+    assert "20% of the walkers never jumped" in diagnose(told).evidence
+
+
+def test_remedies_name_options_of_both_doors():
+    """Every option in a remedy is one of `sample_posterior`'s arguments or of the commands'."""
+    import inspect
+    import re
+    from pathlib import Path
+
+    import bayesgmm
+
+    said = " ".join(VERDICTS.values())
+    arguments = set(inspect.signature(bayesgmm.sample_posterior).parameters)
+    pairs = re.findall(r"\((\w+), (--?\w+)\)", said)
+    assert len(pairs) >= 6
+    options = (Path(bayesgmm.__file__).parent / "cli" / "options.py").read_text("utf-8")
+    for argument, option in pairs:
+        assert argument in arguments
+        assert f'"{option}"' in options
+
+
 def test_energies_that_are_not_explored_do_not_pass(good):
     energy = good["sample_stats"].dataset["energy"]
     creeping = np.cumsum(np.random.default_rng(0).normal(size=energy.shape), axis=1)
