@@ -13,9 +13,8 @@ choice of m is a Gibbs step in the joint density p(x) r_m(x)).
 
 Everything happens in one of the K! congruent regions of the posterior: a proposal that lies outside it is refused. Each chain
 is a set of walkers that start at one earlier chain's draws. The walkers of all chains share q, which is adapted between
-rounds only. A round whose label-free quantities do not agree is followed by one of twice its length, one in which they do by
-one more of the same length, in which they have to agree too. What no earlier chain and no search has seen no jump will find:
-that is for `tempering`.
+rounds only. Rounds double until label-free quantities agree in two of them in succession: to stop at the first would be to
+choose the lucky one. What no earlier chain and no search has seen no jump will find: that is for `tempering`.
 """
 
 from __future__ import annotations
@@ -219,7 +218,7 @@ def jump(prepared: Prepared, settings: Settings) -> Draws:
                     walkers.aim(_Pieces(Proposal.fitted(seen, count_of(seen, rng), rng)))
                 found, steps = _round(walkers, length, n_chains), steps + length
                 passes = passes + 1 if _is_settled(target, found, settings.draws) else 0
-                length *= 1 if passes else 2
+                length *= 2
                 progress.update(bar, advance=1, detail=f"{found.acceptance:.0%} of the jumps accepted")
                 if passes == 2 or (number + 1 >= _PATIENCE and found.acceptance < _HOPELESS):
                     break
