@@ -32,11 +32,13 @@ _HOME = {
     "build_model": "posterior.pymc_model",
     "find_map": "posterior.maximum",
     "sample_posterior": "sampling.sample",
+    "impute": "sampling.imputing",
     "diagnose": "checks.verdict",
     "compare": "selection.compare",
     "log_evidence": "selection.evidence",
     "memberships": "clusters.memberships",
     "memberships_table": "clusters.memberships",
+    "missingness": "clusters.missingness",
     "coclustering": "clusters.coclustering",
     "consensus": "clusters.consensus",
     "clusters": "clusters.clusters",
@@ -78,6 +80,7 @@ if TYPE_CHECKING:
     from .clusters.coclustering import coclustering
     from .clusters.consensus import consensus
     from .clusters.memberships import memberships, memberships_table
+    from .clusters.missingness import missingness
     from .clusters.outcomes import outcomes
     from .clusters.partitions import partitions
     from .contrast.em import em_vs_posterior
@@ -97,6 +100,7 @@ if TYPE_CHECKING:
     from .report.plots.model import plot_marginals, plot_pairs, plot_predictive
     from .report.plots.rows import plot_coclustering, plot_memberships, plot_uncertain_rows
     from .report.plots.structures import plot_structures
+    from .sampling.imputing import impute
     from .sampling.sample import sample_posterior
     from .selection.average import average
     from .selection.compare import compare

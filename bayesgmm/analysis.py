@@ -275,8 +275,9 @@ def analyze(
         of sampling it again; ``provenance["reused"]`` names those. `Analysis.save` into ``folder`` finishes the matter.
     fresh : bool
         Whether to sample everything anew, whatever is in ``folder``.
-    missing : {"error", "drop"}
-        What becomes of rows with a missing value: refused, or left out.
+    missing : {"error", "drop", "marginalise"}
+        What becomes of rows with a missing value: refused, left out, or kept for what they have: their likelihood is the
+        marginal density of what was observed.
     transform : {"none", "auto"}, text or mapping of column to text
         What is done to columns first: "income=log, age=root", or "auto" for what `em.transformation` finds to make the
         mixture simpler. Everything afterwards is of the transformed columns, which are renamed: "log(income)".
@@ -296,7 +297,7 @@ def analyze(
     begun = time.perf_counter()
     called = checked_names(group_names)
     table, changed = _transformed(as_table(data, columns=columns, missing=missing), transform, random_seed)
-    table, held = set_aside(table, holdout, random_seed)
+    table, held = set_aside(table, holdout, random_seed, "marginalise" if missing == "marginalise" else "error")
     priors = Priors() if priors is None else priors
     ks = list(_FIRST_COUNTS) if n_components is None else sorted({int(k) for k in n_components})
     names = [structure.name for structure in structures_named(covariance_types)]

@@ -108,7 +108,8 @@ def predictive_checks(
     Notes
     -----
     Case weights say how often a row counts: rows are repeated, and replicates have as many rows. Weights with fractions are
-    rounded, each within one, so that their running sums are kept.
+    rounded, each within one, so that their running sums are kept. Where values are missing replicates lack the same ones:
+    the comparison is fair where what is missing does not depend on the values themselves.
 
     Raises
     ------
@@ -125,7 +126,9 @@ def predictive_checks(
     values = _counted(view.values, view.sample_weight)
     n_draws, (n_rows, n_features) = len(view.draws.weights), values.shape
     chosen = np.linspace(0, n_draws - 1, min(n_replicates, n_draws)).astype(int)
-    edges = [np.quantile(values[:, i], np.linspace(0, 1, _BINS + 1)[1:-1]) for i in range(n_features)]
+    # Replicates lack what the data lack.
+    seen = ~np.isnan(values)
+    edges = [np.quantile(values[seen[:, i], i], np.linspace(0, 1, _BINS + 1)[1:-1]) for i in range(n_features)]
     rng = np.random.default_rng(random_seed)
     found: dict[tuple[int, str], list[Array]] = {(i, name): [] for i in range(n_features) for name in STATISTICS}
     shares: list[list[Array]] = [[] for _ in range(n_features)]
@@ -134,16 +137,16 @@ def predictive_checks(
         x = replicates(view.draws[chosen[first : first + size]], n_rows, rng)
         for i in range(n_features):
             for name, statistic in STATISTICS.items():
-                found[i, name].append(statistic(x[..., i]))
-            shares[i].append(np.stack([_shares(column, edges[i]) for column in x[..., i]]))
+                found[i, name].append(statistic(x[:, seen[:, i], i]))
+            shares[i].append(np.stack([_shares(column, edges[i]) for column in x[:, seen[:, i], i]]))
     rows = {}
     for i, column in enumerate(view.columns):
         for name, statistic in STATISTICS.items():
-            observed = float(statistic(values[:, i]))
+            observed = float(statistic(values[seen[:, i], i]))
             rows[column, name] = _row(observed, np.concatenate(found[i, name]), ci_prob)
         replicated = np.concatenate(shares[i])
         expected = replicated.mean(0)
-        observed = float(_density_distance(_shares(values[:, i], edges[i]), expected))
+        observed = float(_density_distance(_shares(values[seen[:, i], i], edges[i]), expected))
         rows[column, "density"] = _row(observed, _density_distance(replicated, expected), ci_prob)
     table = pd.DataFrame.from_dict(rows, orient="index", columns=["observed", "replicated", "lb", "ub", "p_value"])
     table.index = pd.MultiIndex.from_tuples(table.index, names=["feature", "statistic"])

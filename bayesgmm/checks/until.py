@@ -186,8 +186,8 @@ def _may_jump(target: Target, diagnosis: Diagnosis, settings: Settings) -> bool:
 
 
 def _may_be_tempered(target: Target, diagnosis: Diagnosis, settings: Settings) -> bool:
-    """Whether tempering can help, and has a chance to end within its time."""
-    if diagnosis.verdict == "degenerate":
+    """Whether tempering can help, knows such rows, and has a chance to end within its time."""
+    if diagnosis.verdict == "degenerate" or target.design.groups is not None:
         return False
     return seconds_of(target, _LEAST_SCANS, _TEMPERATURES, settings.chains) < _TEMPERING_SECONDS
 

@@ -238,7 +238,7 @@ def _searched(post: xr.DataTree, stats: Any) -> list[str]:
 
 def _collapsed_share(view: Posterior) -> float:
     """Share of draws with a component narrower than 1/1000 of the data in some direction, in which its rows repeat a value."""
-    spread = view.values.std(axis=0)
+    spread = np.nanstd(view.values, axis=0)
     means, dense = view.draws.means / spread, view.draws.dense_covariances / (spread[:, None] * spread)
     finite = np.isfinite(dense).all((1, 2, 3)) & np.isfinite(means).all((1, 2))
     smallest = np.zeros(dense.shape[:2])

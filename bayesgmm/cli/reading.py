@@ -28,6 +28,7 @@ class Missing(StrEnum):
 
     error = "error"
     drop = "drop"
+    marginalise = "marginalise"
 
 
 def _option(name: str, help: str, **more: Any) -> Any:
@@ -45,9 +46,9 @@ class Reading:
     carry: Annotated[
         str | None, _option("--carry", "Columns to carry along into memberships.csv: names, or all.", metavar="COLUMNS")
     ] = None
-    missing: Annotated[Missing, _option("--missing", "Rows with missing values: refuse them, or leave them out.")] = (
-        Missing.error
-    )
+    missing: Annotated[
+        Missing, _option("--missing", "Rows with missing values: refuse them, leave them out, or use what they have.")
+    ] = Missing.error
     encoding: Annotated[str | None, _option("--encoding", "Of a text file, such as latin-1; found by default.")] = None
     separator: Annotated[
         str | None, _option("--separator", "Of a text file: a character, tab or blank; found by default.")

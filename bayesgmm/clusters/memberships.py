@@ -9,7 +9,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from ..data import CI_PROB, check_ci_prob, checked, tails
+from ..data import CI_PROB, check_choice, check_ci_prob, checked, tails
 from ..mixture import blocks_of, draw_responsibilities, run_parallel, single_threaded_blas
 from ..progress import progress_display
 from ..sampling import Posterior
@@ -142,7 +142,12 @@ def summarise_rows(
 
 @checked
 def memberships(
-    post: xr.DataTree, new_data: Any = None, *, ci_prob: float = CI_PROB, progressbar: bool = False
+    post: xr.DataTree,
+    new_data: Any = None,
+    *,
+    ci_prob: float = CI_PROB,
+    progressbar: bool = False,
+    missing: str = "error",
 ) -> xr.Dataset:
     """Posterior probability that each row belongs to each cluster, and how sure that probability is.
 
@@ -156,6 +161,8 @@ def memberships(
     ci_prob : float
         Mass of the equal-tailed intervals.
     progressbar : bool
+    missing : {"error", "marginalise"}
+        What becomes of new rows with a missing value: refused, or judged by what they have.
 
     Returns
     -------
@@ -179,7 +186,8 @@ def memberships(
     import xarray as xr
 
     check_ci_prob(ci_prob)
-    rows = scored_rows(Posterior.read(post), new_data)
+    check_choice("missing", missing, ("error", "marginalise"))
+    rows = scored_rows(Posterior.read(post), new_data, missing)
     found = summarise_rows(rows, ci_prob, progressbar)
     interval = {"interval": "equal-tailed", "ci_prob": ci_prob}
     described = {

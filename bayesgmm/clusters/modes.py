@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..mixture import Mixture, run_parallel, whitening
+from ..mixture import Mixture, completed, run_parallel, whitening
 from ..progress import progress_display
 from .modal import climb_draws
 
@@ -18,6 +18,8 @@ Array = NDArray[np.float64]
 Integers = NDArray[np.integer[Any]]
 # Draws per task: few enough that the last tasks to finish leave no core idle for long.
 _DRAWS = 8
+# Of what is drawn for missing values.
+_SEED = 0
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,8 @@ def climb(
     draws : Mixture
         One leading axis of S draws, in the units of ``rows``.
     rows : (N, D)
+        Of those with missing values a draw climbs from what it draws for them, given the rest: over the draws a row has each
+        group with the probability that what is missing leaves it.
     sample_weight : (N,), optional
         Case weights.
     min_rows : float
@@ -82,6 +86,7 @@ def climb(
     means, rows = np.ascontiguousarray(draws.means), np.ascontiguousarray(rows, dtype=float)
     if not rows.flags.writeable:
         rows = rows.copy()
+    incomplete = bool(np.isnan(rows).any())
     weight = np.ones(len(rows)) if sample_weight is None else np.array(sample_weight, dtype=float)
     n_modes, component = np.empty(n_draws, dtype=np.int64), np.empty((n_draws, k), dtype=np.int64)
     # More modes than components are rare; four times as many were never seen.
@@ -89,10 +94,14 @@ def climb(
 
     def part(first: int) -> None:
         stop = min(first + _DRAWS, n_draws)
-        climb_draws(
-            means, inverse, constant, precision, rows, weight, float(min_rows), float(min_evidence), component,
-            n_modes, modes, labels, first, stop,
-        )  # fmt: skip
+        for s in range(first, stop) if incomplete else [first]:
+            climb_draws(
+                means, inverse, constant, precision, whole(s) if incomplete else rows, weight, float(min_rows),
+                float(min_evidence), component, n_modes, modes, labels, s, s + 1 if incomplete else stop,
+            )  # fmt: skip
+
+    def whole(s: int) -> Array:
+        return completed(draws[s], rows, np.random.default_rng([_SEED, s]))
 
     firsts = list(range(0, n_draws, _DRAWS))
     with progress_display(progressbar) as display:

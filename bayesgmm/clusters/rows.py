@@ -32,15 +32,15 @@ class ScoredRows:
         Single.
     values : (N, D)
     obs_id : (N,)
-    log_jacobian : float
-        Of one row: what its log density has more in data units.
+    log_jacobian : float or (N,)
+        Of each row: what its log density has more in data units.
     """
 
     draws: Mixture
     em: Mixture
     values: Array
     obs_id: NDArray[Any]
-    log_jacobian: float
+    log_jacobian: float | Array
 
     @property
     def n_draws(self) -> int:
@@ -56,11 +56,11 @@ def training_rows(view: Posterior) -> ScoredRows:
     return _scored(view, view.values, view.obs_id)
 
 
-def scored_rows(view: Posterior, new_data: Any) -> ScoredRows:
+def scored_rows(view: Posterior, new_data: Any, missing: str = "error") -> ScoredRows:
     """The rows of ``new_data``, or those that the posterior was sampled from if it is None."""
     if new_data is None:
         return training_rows(view)
-    values, index = rows_to_score(new_data, view.columns)
+    values, index = rows_to_score(new_data, view.columns, missing)
     return _scored(view, values, obs_labels(index))
 
 
@@ -71,7 +71,7 @@ def _scored(view: Posterior, values: Array, obs_id: NDArray[Any]) -> ScoredRows:
         nowhere_empty(view.em).standardised(scaling),
         scaling.standardise(values),
         obs_id,
-        scaling.log_jacobian,
+        scaling.log_jacobians(values) if np.isnan(values).any() else scaling.log_jacobian,
     )
 
 

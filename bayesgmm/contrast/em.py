@@ -89,7 +89,7 @@ def em_vs_posterior(
     members = _memberships(delta, summaries, rows.obs_id, open_below).assign(sample_weight=weight)
     predicted = {"in sample": (*log_scores(em, view, rows), weight)}
     if holdout is not None:
-        unseen = scored_rows(view, holdout)
+        unseen = scored_rows(view, holdout, view.target.missing)
         predicted["holdout"] = (*log_scores(em, view, unseen), np.ones(len(unseen.values)))
     if folds is not None:
         predicted["cross-validated"] = (*cross_validated(view, folds, random_seed), weight)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ..clusters import OPEN_BELOW, is_open, obs_index, summarise_rows, training_rows
 from ..data import CI_PROB, InputError, Scaling, as_table, check_ci_prob, checked_with
 from ..em import fit_mixture
-from ..mixture import responsibilities
+from ..mixture import expected_values, responsibilities
 from ..sampling import Posterior
 from .matching import best_labels
 from .words import named_rows, plural
@@ -117,6 +117,8 @@ def kmeans_contrast(
 ) -> KMeansContrast:
     """Run k-means on the same standardised data with the same K, and compare.
 
+    Missing values, without which it cannot do, are filled in by their means given the rest under EM's mixture.
+
     Parameters
     ----------
     post : DataTree or table
@@ -134,8 +136,8 @@ def kmeans_contrast(
     random_seed : int
     sample_weight : (N,), optional
         Case weights of data; a posterior brings its own. Weight 0 is a row left out, weight 2 a row given twice.
-    missing : {"error", "drop"}
-        What becomes of rows of data with a missing value: refused, or left out.
+    missing : {"error", "drop", "marginalise"}
+        What becomes of rows of data with a missing value: refused, left out, or filled in for k-means alone.
 
     Returns
     -------
@@ -205,7 +207,7 @@ def _from_posterior(post: xr.DataTree, n_components: int | None, ci_prob: float)
     found = summarise_rows(rows, ci_prob)
     em = responsibilities(rows.em, rows.values)[0]
     return _Soft(
-        rows.values,
+        expected_values(rows.em, rows.values),
         view.sample_weight,
         view.scaling,
         view.columns,
@@ -230,6 +232,7 @@ def _from_data(
     values = fit.scaling.standardise(table.values)
     em = responsibilities(fit.standardised, values)[0]
     nothing = np.full(em.shape, np.nan)
+    values = expected_values(fit.standardised, values)
     return _Soft(values, weight, fit.scaling, table.columns, np.asarray(table.index), em, nothing, nothing, em, "EM")
 
 

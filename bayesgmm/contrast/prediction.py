@@ -50,7 +50,10 @@ def affordable_folds(view: Posterior, seed: int) -> int | None:
     if n < _FEWEST_ROWS or n * parameters > _AFFORDABLE:
         return None
     part = _parts(n, _FOLDS, seed)
-    varied = all(np.ptp(view.values[part != fold], axis=0).all() for fold in range(_FOLDS))
+    spread = (
+        np.nanmax(kept, axis=0) - np.nanmin(kept, axis=0) for kept in (view.values[part != f] for f in range(_FOLDS))
+    )
+    varied = all((width > 0).all() for width in spread)
     return _FOLDS if varied else None
 
 
@@ -91,7 +94,7 @@ def cross_validated(view: Posterior, folds: int, seed: int) -> tuple[Array, Arra
         )
         test = pd.DataFrame(view.values[held], columns=list(view.columns))
         own = Posterior.read(sampled)
-        scores[:, held] = log_scores(fit.mixture, own, scored_rows(own, test))
+        scores[:, held] = log_scores(fit.mixture, own, scored_rows(own, test, "marginalise"))
     return scores[0], scores[1]
 
 

@@ -4,6 +4,7 @@ from .account import Account
 from .arguments import (
     RULES,
     check_arguments,
+    check_choice,
     check_counts,
     check_path,
     check_switch,
@@ -39,6 +40,7 @@ __all__ = [
     "available_memory",
     "bundled_names",
     "check_arguments",
+    "check_choice",
     "check_ci_prob",
     "check_components",
     "check_counts",

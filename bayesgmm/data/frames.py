@@ -27,6 +27,7 @@ __all__ = [
     "check_finite",
     "check_numeric",
     "check_range",
+    "check_seen",
     "check_varied",
     "listed",
     "numbers",
@@ -191,14 +192,18 @@ def numbers(frame: pd.DataFrame) -> np.ndarray:
     return values
 
 
-def check_finite(values: np.ndarray, frame: pd.DataFrame, of: str = "", *, needed: bool = False) -> None:
+def check_finite(
+    values: np.ndarray, frame: pd.DataFrame, of: str = "", *, needed: bool = False, allowed: bool = False
+) -> None:
     """Refuse missing values, naming the columns, and infinite ones, naming the first column with any.
 
-    ``of`` names the table in the message; a column that is ``needed`` cannot be left out.
+    ``of`` names the table in the message; a column that is ``needed`` cannot be left out; missing values may be ``allowed``.
     """
     otherwise = "" if needed else ", or leave the column out"
-    option = "" if needed else ": missing='drop' (--missing drop) leaves them out"
-    absent = np.isnan(values)
+    option = "" if needed else (
+        ": missing='drop' (--missing drop) leaves them out, missing='marginalise' (--missing marginalise) uses what they have"
+    )  # fmt: skip
+    absent = np.isnan(values) & (not allowed)
     if (columns := np.flatnonzero(absent.any(axis=0))).size > 1:
         counts = [f"{str(frame.columns[j])!r} {int(absent[:, j].sum())}" for j in columns[:10]]
         more = f" and {columns.size - 10} more" if columns.size > 10 else ""
@@ -230,12 +235,28 @@ def check_complete(values: np.ndarray, frame: pd.DataFrame, kept: np.ndarray) ->
         )
 
 
+def check_seen(values: np.ndarray, frame: pd.DataFrame) -> None:
+    """Refuse rows of which nothing is known, by name, and columns likewise."""
+    absent = np.isnan(values)
+    for j in np.flatnonzero(absent.all(axis=0))[:1]:
+        raise InputError(f"column {str(frame.columns[j])!r} has no value at all; leave it out")
+    rows = np.flatnonzero(absent.all(axis=1))
+    if rows.size:
+        named = _bounded([_row(frame.index, int(i)) for i in rows[:11]], str, "", "")
+        which = "row has" if rows.size == 1 else "rows have"
+        raise InputError(
+            f"{rows.size} {which} no value in any of the columns: {named}; leave them out, for they tell nothing"
+        )
+
+
 def check_varied(values: np.ndarray, frame: pd.DataFrame) -> None:
     """Refuse the first constant column."""
     for j, name in enumerate(frame.columns):
-        if np.all(values[:, j] == values[0, j]):
+        column = values[:, j]
+        first = column[np.argmax(column == column)] if len(column) else np.nan
+        if np.all((column == first) | np.isnan(column)):
             raise InputError(
-                f"column {name!r} is constant: every value is {values[0, j]:g}; drop it, for it tells no rows apart"
+                f"column {name!r} is constant: every value is {first:g}; drop it, for it tells no rows apart"
             )
 
 
@@ -247,7 +268,7 @@ def check_range(values: np.ndarray, frame: pd.DataFrame) -> None:
             "reduce them first (principal components)"
         )
     for j, name in enumerate(frame.columns):
-        low, high = float(values[:, j].min()), float(values[:, j].max())
+        low, high = float(np.nanmin(values[:, j])), float(np.nanmax(values[:, j]))
         largest = max(-low, high)
         if largest > _LARGEST or high / 2 - low / 2 < 1 / _LARGEST:
             extreme = (

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["framed", "part_of", "set_aside"]
 
 
-def set_aside(table: Table, holdout: Any, random_seed: int = 0) -> tuple[Table, Table | None]:
+def set_aside(table: Table, holdout: Any, random_seed: int = 0, missing: str = "error") -> tuple[Table, Table | None]:
     """What is fitted, and what is held out.
 
     Parameters
@@ -26,6 +26,8 @@ def set_aside(table: Table, holdout: Any, random_seed: int = 0) -> tuple[Table, 
         A share of the rows, between 0 and 1, drawn at random; or further rows, with the columns of ``table``.
     random_seed : int
         Of the draw.
+    missing : {"error", "marginalise"}
+        What becomes of missing values in further rows.
 
     Raises
     ------
@@ -35,7 +37,7 @@ def set_aside(table: Table, holdout: Any, random_seed: int = 0) -> tuple[Table, 
     if holdout is None:
         return table, None
     if not isinstance(holdout, int | float | np.number):
-        values, index = rows_to_score(holdout, table.columns)
+        values, index = rows_to_score(holdout, table.columns, missing)
         return table, Table(values, table.columns, index, f"{table.name}, held out")
     share = float(holdout)
     count = round(share * table.n_obs) if 0 < share < 1 else 0
@@ -58,12 +60,4 @@ def framed(table: Table) -> pd.DataFrame:
 
 def part_of(table: Table, chosen: np.ndarray) -> Table:
     """The rows of a mask (N,), with their labels and what goes with them."""
-    kept = np.ones(table.n_obs, dtype=bool) if table.kept is None else table.kept.copy()
-    kept[kept] = chosen
-    return replace(
-        table,
-        values=np.ascontiguousarray(table.values[chosen]),
-        index=table.index[chosen],
-        kept=kept,
-        carried=None if table.carried is None else table.carried.loc[chosen],
-    )
+    return table.without(~chosen)

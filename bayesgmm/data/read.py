@@ -65,8 +65,8 @@ def read_table(
         The column that names the rows.
     carry : "all" or iterable of column names, optional
         Columns that are not fitted and stand in ``memberships.csv`` beside the rows they belong to.
-    missing : {"error", "drop"}
-        What becomes of rows without a value in a column that is fitted.
+    missing : {"error", "drop", "marginalise"}
+        What becomes of rows without a value in a column that is fitted: refused, left out, or kept for what they have.
 
     Returns
     -------
@@ -102,6 +102,8 @@ def read_table(
         notes.append(f"{kept.sum():,} of {rows_read:,} rows meet {where}")
     if (dropped := len(frame) - table.n_obs) > 0:
         notes.append(f"{dropped:,} rows with missing values left out")
+    if (lacking := table.n_incomplete) > 0:
+        notes.append(f"{lacking:,} rows with missing values used for what they have")
     account = Account(
         shown, rows_read, table.n_obs, _columns(request.frame[kept], table, out, id, carried), tuple(notes)
     )

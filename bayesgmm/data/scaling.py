@@ -49,7 +49,7 @@ class Scaling:
         Parameters
         ----------
         values : array (N, D)
-            Finite.
+            Finite, or nan where missing: moments are those of what is there.
         common : bool
             One scale for all columns, the root of the mean of their variances: what is spherical in the data
             then is spherical on the standardised scale too.
@@ -64,6 +64,8 @@ class Scaling:
         """
         values = np.asarray(values, dtype=np.float64)
         weight = checked_weight(sample_weight, len(values))
+        if np.isnan(values).any():
+            return cls._of_incomplete(values, common, weight)
         if weight is None:
             share = np.full(len(values), 1.0 / len(values))
         else:
@@ -92,6 +94,19 @@ class Scaling:
             largest = scale.max()
             scale[:] = largest * np.sqrt(np.mean((scale / largest) ** 2)) if largest > 0 else 1.0
         return cls(location, np.where(scale > 0, scale, 1.0))
+
+    @classmethod
+    def _of_incomplete(cls, values: np.ndarray, common: bool, weight: np.ndarray | None) -> Scaling:
+        own = []
+        for column in values.T:
+            there = ~np.isnan(column)
+            counts = None if weight is None else weight[there]
+            own.append(cls.of(column[there, None], sample_weight=counts))
+        location, scale = (np.concatenate([getattr(s, part) for s in own]) for part in ("location", "scale"))
+        if common:
+            largest = scale.max()
+            scale[:] = largest * np.sqrt(np.mean((scale / largest) ** 2))
+        return cls(location, scale)
 
     @classmethod
     def identity(cls, n_features: int) -> Scaling:
@@ -143,10 +158,16 @@ class Scaling:
         """``-sum(log(scale))``: N times this plus a standardised log likelihood is that of the data."""
         return -float(np.log(self.scale).sum())
 
+    def log_jacobians(self, values: np.ndarray) -> np.ndarray:
+        """``log_jacobian`` of each row (N,): of the features that it has."""
+        if not np.isnan(values).any():
+            return np.full(len(values), self.log_jacobian)
+        return -(~np.isnan(values) @ np.log(self.scale))
+
 
 def _on_grid(column: np.ndarray) -> np.ndarray:
     """Values (N,) rounded to a multiple of a power of two."""
-    distinct = np.unique(column)
+    distinct = np.unique(column[~np.isnan(column)])
     company = min(_GRID_COMPANY, len(distinct) - 1)
     width = (distinct[company:] - distinct[: len(distinct) - company]).min() if company else 1.0
     digits = max(_GRID_DIGITS, _GRID_FINER - int(np.floor(np.log2(width))))

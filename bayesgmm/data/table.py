@@ -1,6 +1,7 @@
 """A checked table of numbers: the form in which data enters both paths.
 
-Everything behind :func:`as_table` may rely on finite float64 values, at least two rows, no constant column,
+Everything behind :func:`as_table` may rely on finite float64 values (nan where a value is missing, and only where that
+was asked for), at least two rows, no constant column, no row without a value,
 unique column names and unique row labels; everything that users pass is brought to that form, or refused,
 here.
 """
@@ -24,6 +25,7 @@ from bayesgmm.data.frames import (
     check_finite,
     check_numeric,
     check_range,
+    check_seen,
     check_varied,
     listed,
     numbers,
@@ -41,7 +43,7 @@ if TYPE_CHECKING:
 __all__ = ["MISSING", "Table", "as_table", "rows_to_score"]
 
 # What may become of rows with missing values.
-MISSING = ("error", "drop")
+MISSING = ("error", "drop", "marginalise")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -94,6 +96,16 @@ class Table:
         return len(self.columns)
 
     @cached_property
+    def is_complete(self) -> bool:
+        """Whether no value is missing."""
+        return not np.isnan(self.values).any()
+
+    @property
+    def n_incomplete(self) -> int:
+        """Number of rows with a missing value."""
+        return int(np.isnan(self.values).any(axis=1).sum())
+
+    @cached_property
     def fingerprint(self) -> str:
         """SHA-256, in hexadecimal, of shape, column names and values; row labels and name do not enter."""
         digest = hashlib.sha256(json.dumps([self.values.shape, self.columns]).encode())
@@ -108,6 +120,14 @@ class Table:
         if per_row is None or self.kept is None or np.shape(per_row)[:1] != self.kept.shape:
             return per_row
         return unmasked(per_row)[self.kept]
+
+    def without(self, rows: np.ndarray) -> Table:
+        """The rows that are not in a mask (N,), with their labels and what goes with them."""
+        kept = np.ones(self.n_obs, dtype=bool) if self.kept is None else self.kept.copy()
+        kept[kept] = ~rows
+        values = np.ascontiguousarray(self.values[~rows])
+        carried = None if self.carried is None else self.carried.loc[~rows]
+        return replace(self, values=values, index=self.index[~rows], kept=kept, carried=carried)
 
     def select(self, columns: str | Iterable[object]) -> Table:
         """Return the table of the named columns, in the order given."""
@@ -134,8 +154,9 @@ def as_table(
         such.
     name : str, optional
         What reports call the data; by default the name of the table given, or "data".
-    missing : {"error", "drop"}
-        What becomes of rows without a value in one of the columns: refused, or left out.
+    missing : {"error", "drop", "marginalise"}
+        What becomes of rows without a value in one of the columns: refused, left out, or kept for what they have. A `Table`
+        made by "marginalise" needs no such word again.
 
     Returns
     -------
@@ -147,11 +168,14 @@ def as_table(
     ------
     InputError
         The data has no numeric column, or a column asked for is unknown, not numeric, complex or constant, or
-        has missing or infinite values, or there are fewer than two rows, or two columns have one name.
+        has missing or infinite values, or there are fewer than two rows, or two columns have one name. By "marginalise", a
+        row has no value at all.
     """
     check_choice("missing", missing, MISSING)
     if isinstance(data, Table):
         table = data if columns is None else data.select(columns)
+        if missing == "drop" and not table.is_complete:
+            table = table.without(np.isnan(table.values).any(axis=1))
         return table if name is None else replace(table, name=name)
 
     frame = as_pandas(data)
@@ -171,14 +195,16 @@ def as_table(
         kept = ~np.isnan(values).any(axis=1)
         check_complete(values, chosen, kept)
         values, chosen = values[kept], chosen.iloc[kept]
-    check_finite(values, chosen)
+    check_finite(values, chosen, allowed=missing == "marginalise")
+    if missing == "marginalise":
+        check_seen(values, chosen)
     check_varied(values, chosen)
     check_range(values, chosen)
     name = "data" if name is None else str(name)
     return Table(values, tuple(chosen.columns), row_labels(chosen.index), name, kept)
 
 
-def rows_to_score(data: Any, columns: tuple[str, ...]) -> tuple[np.ndarray, pd.Index]:
+def rows_to_score(data: Any, columns: tuple[str, ...], missing: str = "error") -> tuple[np.ndarray, pd.Index]:
     """Check data that a fitted model is to score: there may be one row only, and columns may be constant.
 
     Parameters
@@ -187,6 +213,8 @@ def rows_to_score(data: Any, columns: tuple[str, ...]) -> tuple[np.ndarray, pd.I
     columns : tuple of str, length D
         What the model was fitted to. Columns are found by name where the data has all of them, and taken in order where
         it has none of them and as many.
+    missing : {"error", "marginalise"}
+        What becomes of rows with a missing value: refused, or scored by what they have.
 
     Returns
     -------
@@ -221,5 +249,7 @@ def rows_to_score(data: Any, columns: tuple[str, ...]) -> tuple[np.ndarray, pd.I
         raise InputError("new_data has no rows; give at least one")
     check_numeric(frame, list(columns))
     values = numbers(frame)
-    check_finite(values, frame, " of new_data", needed=True)
+    check_finite(values, frame, " of new_data", needed=True, allowed=missing == "marginalise")
+    if missing == "marginalise":
+        check_seen(values, frame)
     return values, row_labels(frame.index)

@@ -72,8 +72,9 @@ def fit_mixture(
         Kind of starts: "auto" or a name in `KINDS`.
     moves : bool
         Whether to leave the best optimum by split-and-merge moves, and saddles by perturbation.
-    missing : {"error", "drop"}
-        What becomes of rows with a missing value: refused, or left out.
+    missing : {"error", "drop", "marginalise"}
+        What becomes of rows with a missing value: refused, left out, or kept for what they have: their likelihood is the
+        marginal density of what was observed.
 
     Returns
     -------

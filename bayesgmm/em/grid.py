@@ -77,8 +77,9 @@ def fit_grid(
         Cells at work at the same time, in threads; by default one per core. The results do not depend on it.
     progressbar : bool
         Show progress; nothing is printed without.
-    missing : {"error", "drop"}
-        What becomes of rows with a missing value: refused, or left out.
+    missing : {"error", "drop", "marginalise"}
+        What becomes of rows with a missing value: refused, left out, or kept for what they have: their likelihood is the
+        marginal density of what was observed.
 
     Returns
     -------

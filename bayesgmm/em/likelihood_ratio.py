@@ -20,6 +20,7 @@ from ..progress import progress_display
 from .fit import fit_prepared
 from .prepare import prepare
 from .result import EMFit
+from .search.complete import filled_in
 from .search.explore import explore
 from .search.moves import splits
 from .search.pool import Plan
@@ -102,8 +103,9 @@ def likelihood_ratio_test(
         Samples from the fitted K components. The smallest p value is 1 / (n_boot + 1).
     random_state : int or None
     progressbar : bool
-    missing : {"error", "drop"}
-        What becomes of rows with a missing value: refused, or left out.
+    missing : {"error", "drop", "marginalise"}
+        What becomes of rows with a missing value: refused, left out, or kept for what they have: their likelihood is the
+        marginal density of what was observed.
 
     Returns
     -------
@@ -130,8 +132,10 @@ def likelihood_ratio_test(
 
         def replicate(own: np.random.Generator) -> float:
             labels = own.choice(n_components, n_rows, p=truth.weights / truth.weights.sum())
-            drawn = Design.of(drawn_rows(truth, (labels,), own), truth.structure)
-            found = _statistic(drawn, truth, own)
+            values = drawn_rows(truth, (labels,), own)
+            # A sample lacks what the data lack.
+            values[np.isnan(prepared.design.source)] = np.nan
+            found = _statistic(Design.of(values, truth.structure), truth, own)
             progress.advance(task)
             return found
 
@@ -142,7 +146,8 @@ def likelihood_ratio_test(
 
 def _statistic(design: Design, near: Mixture, rng: np.random.Generator) -> float:
     """Twice the log likelihood ratio; ``near`` is where the search for the null model's optimum starts."""
-    rows = Rows(design.values, design.sample_weight if design.sample_weight.size else None)
+    values = design.values if design.groups is None else filled_in(design, rng)
+    rows = Rows(values, design.sample_weight if design.sample_weight.size else None)
     null, lower = _best(design, [near], rng)
     if lower is None:
         return 0.0

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..data import CI_PROB, InputError, check_ci_prob, checked
-from ..mixture import Mixture
+from ..mixture import Mixture, each_pattern
 from .scores import Layout, component_scores, whitened
 from .standard_errors import StandardErrors
 
@@ -100,12 +100,26 @@ def membership_intervals(errors: StandardErrors, values: ArrayLike, ci_prob: flo
 def _log_odds(mixture: Mixture, covariance: Array | None, x: Array) -> tuple[Array, Array]:
     """Log odds of each component (N, K) and their standard errors, of standardised rows ``x`` (N, D)."""
     layout = Layout(mixture)
-    inverse, along = whitened(mixture, layout)
-    constant = np.log(np.maximum(mixture.weights, 1e-300)) + np.log(np.diagonal(inverse, axis1=-2, axis2=-1)).sum(-1)
     root = np.full((layout.n_parameters, 1), np.nan)
     if covariance is not None:
         variances, axes = np.linalg.eigh(covariance)
         root = axes * np.sqrt(np.maximum(variances, 0.0))
+    eta, se = np.empty((2, len(x), layout.k))
+    if not np.isnan(x).any():
+        return _log_odds_of_seen(mixture, layout, root, x, None)
+    for rows, features in each_pattern(x):
+        eta[rows], se[rows] = _log_odds_of_seen(mixture, layout, root, np.nan_to_num(x[rows]), features)
+    return eta, se
+
+
+def _log_odds_of_seen(
+    mixture: Mixture, layout: Layout, root: Array, x: Array, features: NDArray[np.intp] | None
+) -> tuple[Array, Array]:
+    """As `_log_odds`, of rows that all see the same features, by a root of the covariance."""
+    inverse, along = whitened(mixture, layout, features)
+    scale = np.diagonal(inverse, axis1=-2, axis2=-1)
+    scale = scale if features is None else scale[:, features]
+    constant = np.log(np.maximum(mixture.weights, 1e-300)) + np.log(scale).sum(-1)
     eta, se = np.empty((2, len(x), layout.k))
     size = max(32, _BLOCK // (layout.k * root.shape[1]))
     for first in range(0, len(x), size):

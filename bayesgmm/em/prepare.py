@@ -51,7 +51,10 @@ class Prepared:
     @property
     def log_jacobian(self) -> float:
         """What the log likelihood of the data as given has more than that of the standardised data."""
-        return self.design.total * self.scaling.log_jacobian
+        if self.design.groups is None:
+            return self.design.total * self.scaling.log_jacobian
+        each = self.scaling.log_jacobians(self.values)
+        return float(self.design.sample_weight @ each if self.design.sample_weight.size else each.sum())
 
 
 def _table(data: Any, sample_weight: Any = None, missing: str = "error") -> tuple[Array, tuple[str, ...], Any]:
@@ -79,18 +82,20 @@ def prepare(data: Any, structure: str | Structure, sample_weight: Any = None, mi
 
 
 def prepare_values(values: Array, columns: tuple[str, ...], structure: Structure, weight: Array | None) -> Prepared:
-    """As `prepare`, from finite values (N, D) and checked weights (N,)."""
+    """As `prepare`, from values (N, D), finite or nan where missing, and checked weights (N,)."""
     values, weight = used_rows(values, weight)
     if len(values) < 2 or any(_is_constant(values[:, j]) for j in range(values.shape[1])):
         import pandas as pd
 
-        as_table(pd.DataFrame(values, columns=list(columns)))  # raises the error that names the culprit
+        # raises the error that names the culprit
+        as_table(pd.DataFrame(values, columns=list(columns)), missing="marginalise")
     with np.errstate(over="ignore", invalid="ignore"):  # refused below
         scaling = scaling_of(values, structure, weight)
     if values.shape[1] > MOST_COLUMNS or not _in_range(scaling):
         import pandas as pd
 
-        as_table(pd.DataFrame(values, columns=list(columns)))  # raises the error that names the culprit
+        # raises the error that names the culprit
+        as_table(pd.DataFrame(values, columns=list(columns)), missing="marginalise")
     if len(values) <= _BLOCK:
         return Prepared(columns, Design.of(scaling.rows(values), structure, weight), scaling, values)
     return Prepared(columns, Design.of(values, structure, weight, scaling), scaling, values)
@@ -103,7 +108,7 @@ def used_rows(values: Array, weight: Array | None) -> tuple[Array, Array | None]
     return values[weight > 0], weight[weight > 0]
 
 
-def checked_rows(data: Any, sample_weight: Any = None) -> tuple[Array, Array | None]:
+def checked_rows(data: Any, sample_weight: Any = None, missing: str = "error") -> tuple[Array, Array | None]:
     """Values (N, D) of data and weights (N,), checked, without the rows of weight zero; not standardised.
 
     Raises
@@ -111,7 +116,7 @@ def checked_rows(data: Any, sample_weight: Any = None) -> tuple[Array, Array | N
     InputError
         The data or the weights are not fit for use.
     """
-    values, _, weight = _table(data, sample_weight)
+    values, _, weight = _table(data, sample_weight, missing)
     return used_rows(values, checked_weight(weight, len(values)))
 
 
@@ -121,7 +126,9 @@ def _in_range(scaling: Scaling) -> bool:
 
 
 def _is_constant(column: Array) -> bool:
-    return bool(column[0] == column[-1] and (column == column[0]).all())
+    if np.isnan(column[0]) or np.isnan(column[-1]):
+        column = column[~np.isnan(column)]
+    return not column.size or bool(column[0] == column[-1] and (column == column[0]).all())
 
 
 def scaling_of(values: Array, structure: Structure, weight: Array | None) -> Scaling:

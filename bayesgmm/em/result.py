@@ -187,9 +187,10 @@ class EMFit:
         sample_weight: Any = None,
         n_boot: int = 200,
         random_state: int | np.random.Generator | None = 0,
+        missing: str = "error",
     ) -> StandardErrors:
-        """Standard errors of weights, means and covariances, given the data of the fit (`standard_errors`)."""
-        values, weight = checked_rows(data, sample_weight)
+        """Standard errors of weights, means and covariances, given the data of the fit (`standard_errors`, `as_table`)."""
+        values, weight = checked_rows(data, sample_weight, missing)
         return standard_errors(
             self.mixture, values, self.scaling, method, sample_weight=weight, n_boot=n_boot,
             random_state=random_state, columns=self.columns,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ..mixture import Mixture, tangent, whitening
+from ..mixture import Mixture, embedded, tangent, whitening
 
 __all__ = ["Layout", "component_scores", "whitened"]
 
@@ -74,7 +74,13 @@ def component_scores(
     return own, where, z
 
 
-def whitened(mixture: Mixture, layout: Layout) -> tuple[Array, Array]:
-    """What `component_scores` takes: inverse Cholesky factors (K, D, D), and directions (K, Q, D, D) in their scale."""
-    inverse, _ = whitening(mixture)
+def whitened(mixture: Mixture, layout: Layout, features: NDArray[np.intp] | None = None) -> tuple[Array, Array]:
+    """What `component_scores` takes: inverse Cholesky factors (K, D, D), and directions (K, Q, D, D) in their scale.
+
+    Of some ``features`` alone they are zero elsewhere, and scores in what belongs to other features come out as zero.
+    """
+    if features is None:
+        inverse, _ = whitening(mixture)
+    else:
+        inverse = embedded(whitening(mixture.marginal(features))[0], features, mixture.n_features)
     return inverse, inverse[:, None] @ layout.directions @ inverse[:, None].swapaxes(-1, -2)

@@ -17,7 +17,7 @@ EM from the estimate (McLachlan & Peel 2000, Finite Mixture Models, section 2.16
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +29,7 @@ from ..mixture import (
     Design,
     Mixture,
     curvature,
+    each_pattern,
     responsibilities,
     run_parallel,
     single_threaded_blas,
@@ -221,6 +222,8 @@ class _Moments:
         for part in design.blocks(size):
             x, weight = design.values_of(part), design.weight_of(part)
             r, _ = responsibilities(mixture, x)
+            # What is missing is multiplied by zero.
+            x = x if design.groups is None else np.nan_to_num(x)
             scores = np.zeros((len(x), layout.n_parameters))
             for k in range(n_components):
                 own, where, z = component_scores(mixture, layout, inverse, along, x, k)
@@ -269,19 +272,43 @@ def _covariance(mixture: Mixture, design: Design, sandwich: bool) -> Array | Non
             "or a structure with fewer parameters"
         )
     k = mixture.n_components
-    inverse, along = whitened(mixture, layout)
-    sums = _Moments.of(mixture, design, layout, inverse, along)
-    information = _complete_information(mixture, layout, sums, inverse, along) - sums.within + sums.between
+    information, between, total, count = _information(mixture, design, layout)
     covariance = _inverted(information)
     if covariance is None:
         return None
     if sandwich:
         centre = np.zeros(layout.n_parameters)
         centre[: k - 1] = mixture.weights[:-1]
-        outer = np.outer(centre, sums.total)
-        meat = sums.between - outer - outer.T + sums.counts.sum() * np.outer(centre, centre)
+        outer = np.outer(centre, total)
+        meat = between - outer - outer.T + count * np.outer(centre, centre)
         covariance = covariance @ meat @ covariance
     return covariance
+
+
+def _information(mixture: Mixture, design: Design, layout: Layout) -> tuple[Array, Array, Array, float]:
+    """Observed information (P, P), sums of s_i s_i' (P, P) and s_i (P,), and of the weights.
+
+    Rows that see some features only have the information of a mixture of those: pattern by pattern, the same formulas.
+    """
+    p = layout.n_parameters
+    information, between, total, count = np.zeros((p, p)), np.zeros((p, p)), np.zeros(p), 0.0
+    for part, features in _by_pattern(design):
+        inverse, along = whitened(mixture, layout, features)
+        sums = _Moments.of(mixture, part, layout, inverse, along)
+        information += _complete_information(mixture, layout, sums, inverse, along) - sums.within + sums.between
+        between += sums.between
+        total += sums.total
+        count += sums.counts.sum()
+    return information, between, total, count
+
+
+def _by_pattern(design: Design) -> Iterator[tuple[Design, NDArray[np.intp] | None]]:
+    """Rows that see the same features, and which: None for all."""
+    if design.groups is None:
+        yield design, None
+        return
+    for rows, features in each_pattern(design.source):
+        yield design.subset(rows), features
 
 
 def _by_information(mixture: Mixture, covariance: Array) -> _Found:

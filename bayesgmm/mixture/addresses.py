@@ -17,10 +17,12 @@ from numba.extending import intrinsic
 __all__ = [
     "ADD_TERM",
     "CONSTRAIN",
+    "LIKELIHOOD",
     "PULL_BACK",
     "add_term",
     "address_of",
     "call_constrain",
+    "call_likelihood",
     "call_pullback",
     "doubles",
     "integers",
@@ -30,6 +32,9 @@ __all__ = [
 CONSTRAIN = types.int64(*[types.int64] * 5)
 # (u, K, D, numbers, factors, d_factors, d_u): adds the gradient with respect to u.
 PULL_BACK = types.int64(*[types.int64] * 7)
+# (data, K, D, G, weights, means, factors, counts, d_means, d_factors): the log likelihood of the rows that ``data`` describes;
+# writes its gradient with respect to free log weights, means and factors into the last three.
+LIKELIHOOD = types.float64(*[types.int64] * 10)
 # (x, numbers, gradient): the value of a term of the log density; adds its gradient.
 ADD_TERM = types.float64(*[types.int64] * 3)
 
@@ -95,6 +100,16 @@ def call_pullback(
     """Call the gradient of the map at ``address`` with the addresses of its arrays."""
     signature, emit = _caller(PULL_BACK)
     return signature.return_type(*[types.int64] * 8), _codegen(emit)
+
+
+@intrinsic
+def call_likelihood(
+    typingctx: Any, address: Any, data: Any, k: Any, d: Any, g: Any, weights: Any, means: Any, factors: Any, counts: Any,
+    d_means: Any, d_factors: Any,
+) -> Any:  # fmt: skip
+    """Call the log likelihood at ``address`` with the addresses of its arrays."""
+    signature, emit = _caller(LIKELIHOOD)
+    return signature.return_type(*[types.int64] * 11), _codegen(emit)
 
 
 @intrinsic

@@ -13,15 +13,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .estep import is_narrow, whitening
+from .groups import each_pattern
 from .kernel import block_log_terms, softmax_block
 from .mixture import Mixture
 from .narrow import narrow_log_terms
 from .parallel import run_parallel, single_threaded_blas
 from .rows import Design, Rows
+from .structure import Layout
 
 __all__ = ["DrawBlock", "draw_responsibilities"]
 
 Array = NDArray[np.float64]
+# Bytes of marginals that are kept from block to block.
+_MARGINALS = 2**27
 
 
 @dataclass(frozen=True)
@@ -75,12 +79,18 @@ def draw_responsibilities(draws: Mixture, values: Array, max_bytes: int = 2**26)
     """
     wide = draws.widened()
     n_draws, n_components = wide.weights.shape
-    theta = wide.natural.reshape(n_draws * n_components, -1)
+    incomplete = bool(np.isnan(values).any())
+    theta = np.empty(0) if incomplete else wide.natural.reshape(n_draws * n_components, -1)
+    marginals = _Marginals(wide)
     size = int(max(1, min(len(values), max_bytes // (8 * n_draws * n_components))))
     rows = Rows.of_values(values)
     narrow = is_narrow(wide, Design.of(values, wide.structure)) if len(values) else False
     with single_threaded_blas():
         for part in rows.blocks(size):
+            if incomplete:
+                terms = marginals.terms(rows.source[part], narrow)
+                yield DrawBlock(part, terms, _softmax_in_parallel(terms))
+                continue
             design = Design.of(rows.source[part], wide.structure)
             if narrow:
                 terms = _narrow_terms(wide, design)
@@ -88,6 +98,39 @@ def draw_responsibilities(draws: Mixture, values: Array, max_bytes: int = 2**26)
                 flat = block_log_terms(theta, design.rows, design.pairs)
                 terms = flat.reshape(n_draws, n_components, design.n_rows)
             yield DrawBlock(part, terms, _softmax_in_parallel(terms))
+
+
+class _Marginals:
+    """Natural parameters of the draws' marginals, pattern by pattern, kept while they are not too many."""
+
+    def __init__(self, draws: Mixture) -> None:
+        self.draws, self.kept, self.room = draws, {}, _MARGINALS  # type: ignore[var-annotated]
+
+    def terms(self, values: Array, narrow: bool) -> Array:
+        """Log terms (S, K, B) of what each row (B, D) has."""
+        n_draws, n_components = self.draws.weights.shape
+        terms = np.empty((n_draws, n_components, len(values)))
+        for rows, features in each_pattern(values):
+            own = values[rows[:, None], features]
+            if narrow:
+                marginal = self.draws.marginal(features)
+                terms[:, :, rows] = _narrow_terms(marginal, Design.of(own, marginal.structure))
+                continue
+            theta, layout = self._natural(features)
+            flat = block_log_terms(theta, np.ascontiguousarray(layout.rows(own)), layout.pairs)
+            terms[:, :, rows] = flat.reshape(n_draws, n_components, len(rows))
+        return terms
+
+    def _natural(self, features: NDArray[np.intp]) -> tuple[Array, Layout]:
+        found = self.kept.get(features.tobytes())
+        if found is None:
+            marginal = self.draws.marginal(features)
+            natural = marginal.natural
+            found = natural.reshape(-1, natural.shape[-1]), marginal.structure.layout(len(features))
+            self.room -= natural.nbytes
+            if self.room > 0:
+                self.kept[features.tobytes()] = found
+        return found
 
 
 def _narrow_terms(wide: Mixture, design: Design) -> Array:

@@ -13,10 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..data import Scaling
+from .groups import each_pattern
 from .kernel import BLOCK, accumulate_values, block_log_terms, softmax_mixture
 from .mixture import Mixture
 from .narrow import accumulate_narrow, narrow_log_terms
-from .parallel import single_threaded_blas
+from .parallel import run_parallel, single_threaded_blas
 from .rows import Design, Rows, reciprocal
 
 __all__ = [
@@ -79,7 +80,10 @@ def expected_statistics(mixture: Mixture, design: Design, narrow: bool | None = 
     single = mixture.weights.ndim == 1
     batch = mixture[None] if single else mixture
     narrow = is_narrow(batch, design) if narrow is None else narrow
-    stats = _narrow_statistics(batch, design) if narrow else _expanded_statistics(batch, design)
+    if design.groups is not None:
+        stats = _grouped_statistics(batch, design, narrow)
+    else:
+        stats = _narrow_statistics(batch, design) if narrow else _expanded_statistics(batch, design)
     if not single:
         return stats
     centres = stats.centres if isinstance(stats.centres, float) else stats.centres[0]
@@ -145,6 +149,32 @@ def _narrow_statistics(batch: Mixture, design: Design) -> Statistics:
     return Statistics(log_likelihood, t[..., 0], t[..., 1 : 1 + d], batch.structure.reduce(dense), means)
 
 
+def _grouped_statistics(batch: Mixture, design: Design, narrow: bool) -> Statistics:
+    from .grouped import expect_groups_into
+
+    groups, structure = design.groups, batch.structure
+    assert groups is not None
+    dense = batch.dense_covariances
+    # Copies: compiled code is compiled for arrays that may be written to. One matrix for all is given once.
+    covariances = np.array(dense[:, :1] if design.layout.common else dense, order="C")
+    weights, means = np.array(batch.weights, order="C"), np.array(batch.means, order="C")
+    tables, arrays = groups.tables(weights.shape[1]), groups.arrays
+
+    def over(tasks: tuple[int, int]) -> tuple[Array, ...]:
+        log_likelihood, counts = np.zeros(len(weights)), np.zeros(weights.shape)
+        first, second = np.zeros(means.shape), np.zeros((*means.shape, means.shape[-1]))
+        expect_groups_into(
+            weights, means, covariances, design.layout.kind, narrow, *tables, *arrays, *tasks, log_likelihood, counts, first,
+            second,
+        )  # fmt: skip
+        return log_likelihood, counts, first, second
+
+    log_likelihood, counts, first, second = (
+        sum(parts) for parts in zip(*run_parallel(over, groups.calls), strict=True)
+    )
+    return Statistics(log_likelihood, counts, first, structure.reduce(second), means)
+
+
 def log_terms(mixture: Mixture, values: Array, scaling: Scaling | None = None) -> Iterator[tuple[slice, Array]]:
     """Log of weight times density, (K, B), for blocks of rows of ``values`` (N, D), in order.
 
@@ -163,12 +193,22 @@ def block_size(mixture: Mixture) -> int:
 
 def terms_of(wide: Mixture, values: Array, scaling: Scaling | None = None) -> Array:
     """As one block of `log_terms`, of a mixture already widened."""
+    if np.isnan(values).any():
+        return _terms_by_pattern(wide, values if scaling is None else scaling.standardise(values))
     design = Design.of(values, wide.structure, scaling=scaling)
     if not is_narrow(wide, design):
         return block_log_terms(wide.natural, design.rows, design.pairs)
     inverse, constant = whitening(wide)
     features = design.rows[1 : 1 + design.n_features]
     return narrow_log_terms(inverse, constant, np.ascontiguousarray(wide.means), features)
+
+
+def _terms_by_pattern(mixture: Mixture, values: Array) -> Array:
+    """Log of weight times density (K, B) of what each row (B, D) has."""
+    terms = np.empty((mixture.n_components, len(values)))
+    for rows, features in each_pattern(values):
+        terms[:, rows] = terms_of(mixture.marginal(features), np.ascontiguousarray(values[rows[:, None], features]))
+    return terms
 
 
 def log_density(mixture: Mixture, values: Array, scaling: Scaling | None = None) -> Array:

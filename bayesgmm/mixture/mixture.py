@@ -68,6 +68,12 @@ class Mixture:
             return self
         return Mixture(wide, self.weights, self.means, wide.compact(self.dense_covariances))
 
+    def marginal(self, features: NDArray[np.intp]) -> Mixture:
+        """The mixture of some features alone, in a structure whose natural parameters give whole log densities."""
+        dense = self.dense_covariances[..., features[:, None], features]
+        wide = structure_named("diag" if self.structure.layout(self.n_features).along_axes else "full")
+        return Mixture(wide, self.weights, self.means[..., features], np.ascontiguousarray(wide.compact(dense)))
+
     def __getitem__(self, which: Any) -> Mixture:
         """Select along the leading axes."""
         return replace(self, weights=self.weights[which], means=self.means[which], covariances=self.covariances[which])

@@ -10,12 +10,13 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
+from numba import float64, intp, njit, void
 from numpy.typing import NDArray
 
 from .kernel import softmax_block
+from .machine import apart
 
-__all__ = ["accumulate_narrow", "narrow_log_terms"]
+__all__ = ["accumulate_narrow", "expect_narrow_into", "narrow_log_terms"]
 
 Array = NDArray[np.float64]
 _REASSOCIATE = {"contract", "reassoc", "nsz", "arcp"}
@@ -68,8 +69,15 @@ def _add_moments(x: Array, mean: Array, r: Array, size: int, z: Array, t: Array)
             t[1 + n_features + a * n_features + b] += total
 
 
+_VECTOR, _MATRIX, _BATCH, _FOURFOLD = float64[::1], float64[:, ::1], float64[:, :, ::1], float64[:, :, :, ::1]
+
+
+@apart(
+    void(_FOURFOLD, _MATRIX, _BATCH, _MATRIX, _VECTOR, _VECTOR, _VECTOR, intp, intp, _MATRIX, _MATRIX, _MATRIX, _MATRIX,
+         _VECTOR, _BATCH)
+)  # fmt: skip
 @njit(nogil=True, cache=True, error_model="numpy")
-def _expect_narrow_into(
+def expect_narrow_into(
     inverse: Array, constant: Array, means: Array, values: Array, location: Array, precision: Array, sample_weight: Array,
     first: int, stop: int, x: Array, terms: Array, top: Array, norm: Array, log_likelihood: Array, statistics: Array,
 ) -> None:  # fmt: skip
@@ -107,7 +115,7 @@ def accumulate_narrow(
     top, norm = np.empty((2, 1, size))
     log_likelihood = np.zeros(n_mixtures)
     statistics = np.zeros((n_mixtures, n_components, 1 + n_features + n_features**2))
-    _expect_narrow_into(
+    expect_narrow_into(
         inverse, constant, means, values, location, precision, sample_weight, first, stop, x, terms, top, norm, log_likelihood,
         statistics,
     )  # fmt: skip

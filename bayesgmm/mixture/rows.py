@@ -7,7 +7,7 @@ a cluster, can take the place of these: they need the same four things, blocks, 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..data import Scaling
+from .groups import Groups
 from .parallel import blocks_of, run_parallel
 from .structure import Layout, Structure
 
@@ -112,12 +113,16 @@ class Design(Rows):
         Weighted sum of x x'.
     radius : float
         Largest squared norm of a row.
+    groups : Groups or None
+        Where rows do not all see the same features: the rows by what they see. The scatter is then that of the rows that see
+        all, about their own mean.
     """
 
     structure: Structure
     layout: Layout
     scatter: Array
     radius: float
+    groups: Groups | None = None
 
     @classmethod
     def of(
@@ -134,8 +139,18 @@ class Design(Rows):
 
         parts = rows.map(moments)
         scatter = sum((part[0] for part in parts), np.zeros((d, d)))
-        radius = max((part[1] for part in parts), default=0.0)
-        return cls(rows.source, rows.scaling, rows.sample_weight, structure, structure.layout(d), scatter, radius)
+        # Of nan there is no larger: what is missing anywhere is seen here, at no cost.
+        radius = float(np.max([part[1] for part in parts], initial=0.0))
+        own = rows.source, rows.scaling, rows.sample_weight, structure, structure.layout(d)
+        return cls._by_group(*own) if np.isnan(radius) else cls(*own, scatter, radius)
+
+    @classmethod
+    def _by_group(cls, source: Array, scaling: Scaling, weight: Array, structure: Structure, layout: Layout) -> Design:
+        values = scaling.standardise(source)
+        return cls(
+            source, scaling, weight, structure, layout, _scatter_of_complete(values, weight),
+            float(np.nansum(values**2, axis=1).max()), Groups.of(values, weight, layout),
+        )  # fmt: skip
 
     @property
     def pairs(self) -> NDArray[np.int64]:
@@ -154,11 +169,29 @@ class Design(Rows):
 
     def reweighted(self, sample_weight: Array) -> Design:
         """The same rows with other case weights (N,)."""
+        if self.groups is not None:
+            return replace(
+                self,
+                sample_weight=as_compiled(sample_weight),
+                groups=self.groups.reweighted(as_compiled(sample_weight)),
+            )
         return Design.of(self.source, self.structure, sample_weight, self.scaling)
 
     def loses_digits(self, smallest: Array) -> NDArray[np.bool_]:
         """Whether the expanded form does, for components whose smallest variance in any direction is ``smallest`` (...)."""
         return np.asarray(self.radius * _ROUNDING > _CANCELLATION * smallest)
+
+
+def _scatter_of_complete(values: Array, weight: Array) -> Array:
+    """Scatter (D, D) of the rows without a missing value about their mean, as if of all; of too few, none but the axes'."""
+    complete = ~np.isnan(values).any(1)
+    share = np.where(complete, weight if weight.size else 1.0, 0.0)
+    total = weight.sum() if weight.size else float(len(values))
+    if (share > 0).sum() <= 2 * (values.shape[1] + 1):
+        return total * np.eye(values.shape[1])
+    share /= share.sum()
+    centred = values[complete] - share[complete] @ values[complete]
+    return total * (centred * share[complete, None]).T @ centred
 
 
 def reciprocal(scaling: Scaling) -> Array:

@@ -7,7 +7,9 @@ in one function that samplers call through a C pointer.
 A model is handed over as two vectors: ``model`` (int64) holds K, D, the number G of factors, the addresses of the
 structure's map and of its gradient, the number of terms, for each term its address and where its numbers begin, and where those
 of the structure do;
-``numbers`` (float64) holds the constant, the power of the likelihood, and the numbers of the terms.
+``numbers`` (float64) holds the constant, the power of the likelihood, and the numbers of the terms. The rows are a third,
+``data`` (int64): the address of their likelihood, and what that reads (`gradient.complete_rows`). So the density knows nothing
+of what kind of rows they are.
 """
 
 from __future__ import annotations
@@ -18,13 +20,12 @@ import numpy as np
 from numba import float64, int64, njit
 from numpy.typing import NDArray
 
-from ..mixture import CALLED_BY_COMPILED, add_term, apart, call_constrain, call_pullback
-from .gradient import likelihood_and_gradient
+from ..mixture import CALLED_BY_COMPILED, add_term, apart, call_constrain, call_likelihood, call_pullback
 
 __all__ = ["log_densities", "log_density_and_gradient", "log_prior_and_gradient"]
 
 Array = NDArray[np.float64]
-_VECTOR, _MATRIX = float64[::1], float64[:, ::1]
+_VECTOR = float64[::1]
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -60,9 +61,9 @@ def _fill_weights(x, weights):
         weights[k] /= norm
 
 
-@apart(float64(_VECTOR, _VECTOR, int64[::1], _VECTOR, _MATRIX, int64[:, ::1], _VECTOR, _MATRIX))
+@apart(float64(_VECTOR, _VECTOR, int64[::1], _VECTOR, int64[::1]))
 @njit(nogil=True, cache=True, error_model="numpy")
-def log_density_and_gradient(x, gradient, model, numbers, rows, pairs, sample_weight, scatter):
+def log_density_and_gradient(x, gradient, model, numbers, data):
     """Log posterior density at the unconstrained point ``x`` (P,); its gradient is written into ``gradient`` (P,)."""
     n_components, n_features, n_factors = model[0], model[1], model[2]
     value = log_prior_and_gradient(x, gradient, model, numbers)
@@ -83,9 +84,10 @@ def log_density_and_gradient(x, gradient, model, numbers, rows, pairs, sample_we
     d_means = np.empty((n_components, n_features))
     d_factors = np.empty((n_factors, n_features, n_features))
     power = numbers[1]
-    value += power * likelihood_and_gradient(
-        weights, means, factors, rows, pairs, sample_weight, scatter, counts, d_means, d_factors
-    )
+    value += power * call_likelihood(
+        data[0], data.ctypes.data, n_components, n_features, n_factors, weights.ctypes.data, means.ctypes.data,
+        factors.ctypes.data, counts.ctypes.data, d_means.ctypes.data, d_factors.ctypes.data,
+    )  # fmt: skip
     total = 0.0
     for k in range(n_components):
         total += counts[k]
@@ -104,15 +106,15 @@ def log_density_and_gradient(x, gradient, model, numbers, rows, pairs, sample_we
     slope = gradient.ctypes.data + 8 * m
     call_pullback(model[4], at, n_components, n_features, own, factors.ctypes.data, d_factors.ctypes.data, slope)
     # Read after the calls, so that the arrays lent to them live until then.
-    return math.nan if math.isnan(factors[0, 0, 0] + d_factors[0, 0, 0]) else value
+    return math.nan if math.isnan(factors[0, 0, 0] + d_factors[0, 0, 0] + weights[0] + means[0, 0]) else value
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def log_densities(points, values, model, numbers, rows, pairs, sample_weight, scatter):
+def log_densities(points, values, model, numbers, data):
     """Log densities at ``points`` (S, P), into ``values`` (S,)."""
     point = np.empty(points.shape[1])
     gradient = np.empty(points.shape[1])
     for s in range(points.shape[0]):
         for i in range(point.size):
             point[i] = points[s, i]
-        values[s] = log_density_and_gradient(point, gradient, model, numbers, rows, pairs, sample_weight, scatter)
+        values[s] = log_density_and_gradient(point, gradient, model, numbers, data)

@@ -17,40 +17,34 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import boolean, float64, int64, intp, njit, void
+from numba import boolean, carray, float64, int64, intp, njit, void
 
-from ..mixture import BLOCK, CALLED_BY_COMPILED, apart, expect_into
+from ..mixture import (
+    BLOCK,
+    CALLED_BY_COMPILED,
+    LIKELIHOOD,
+    Design,
+    address_of,
+    apart,
+    doubles,
+    expect_into,
+    fill_second,
+    fill_theta,
+    integers,
+    invert_lower,
+)
 
-__all__ = ["invert_lower", "likelihood_and_gradient"]
+__all__ = ["complete_rows", "fill_factor_gradient", "fill_precision", "likelihood_and_gradient"]
 
 
 # Not a literal: for `0` numba would compile a function a second time.
 _FIRST = np.int64(0)
-_LOG_2_PI = math.log(2 * math.pi)
 _VECTOR, _MATRIX, _BATCH, _PAIRS = float64[::1], float64[:, ::1], float64[:, :, ::1], int64[:, ::1]
 _LIKELIHOOD = float64(_VECTOR, _MATRIX, _BATCH, _MATRIX, _PAIRS, _VECTOR, _MATRIX, _VECTOR, _MATRIX, _BATCH)
 
 
 @njit(nogil=True, cache=True, error_model="numpy", **CALLED_BY_COMPILED)
-def invert_lower(factors, g, inverse):
-    """Inverse of the lower triangular factors[g] into inverse[g]; returns the log of the factor's determinant."""
-    n = factors.shape[1]
-    log_det = 0.0
-    for j in range(n):
-        log_det += math.log(factors[g, j, j])
-        for i in range(j):
-            inverse[g, i, j] = 0.0
-        inverse[g, j, j] = 1.0 / factors[g, j, j]
-        for i in range(j + 1, n):
-            total = 0.0
-            for m in range(j, i):
-                total += factors[g, i, m] * inverse[g, m, j]
-            inverse[g, i, j] = -total / factors[g, i, i]
-    return log_det
-
-
-@njit(nogil=True, cache=True, error_model="numpy", **CALLED_BY_COMPILED)
-def _fill_precision(inverse, g, precision):
+def fill_precision(inverse, g, precision):
     """precision[g] = L^-T L^-1, from the lower triangular L^-1."""
     n = inverse.shape[1]
     for i in range(n):
@@ -62,52 +56,9 @@ def _fill_precision(inverse, g, precision):
             precision[g, j, i] = total
 
 
-@apart(void(_VECTOR, _MATRIX, _BATCH, _VECTOR, boolean, boolean, _PAIRS, _BATCH))
-@njit(nogil=True, cache=True, error_model="numpy", **CALLED_BY_COMPILED)
-def _fill_theta(weights, means, precision, log_dets, along_axes, sphere, pairs, theta):
-    """Natural parameters of each component, as the design's products want them."""
-    n_components, n_features = means.shape
-    for k in range(n_components):
-        g = k if precision.shape[0] > 1 else 0
-        quadratic = 0.0
-        for i in range(n_features):
-            linear = 0.0
-            if along_axes:
-                linear = precision[g, i, i] * means[k, i]
-            else:
-                for j in range(n_features):
-                    linear += precision[g, i, j] * means[k, j]
-            theta[0, k, 1 + i] = linear
-            quadratic += means[k, i] * linear
-        theta[0, k, 0] = math.log(weights[k]) - log_dets[g] - 0.5 * (quadratic + n_features * _LOG_2_PI)
-        if sphere:
-            theta[0, k, 1 + n_features] = -0.5 * precision[g, 0, 0]
-        for p in range(pairs.shape[0]):
-            i, j = pairs[p, 0] - 1, pairs[p, 1] - 1
-            theta[0, k, 1 + n_features + p] = -precision[g, i, j] * (0.5 if i == j else 1.0)
-
-
-@apart(void(_BATCH, intp, _MATRIX, boolean, boolean, _PAIRS, _MATRIX))
-@njit(nogil=True, cache=True, error_model="numpy", **CALLED_BY_COMPILED)
-def _fill_second(t, k, means, along_axes, sphere, pairs, second):
-    """Second moments of one component about its mean, from sums about zero; squares alone where axes suffice."""
-    n_features = means.shape[1]
-    n = t[0, k, 0]
-    for p in range(pairs.shape[0]):
-        i, j = pairs[p, 0] - 1, pairs[p, 1] - 1
-        second[i, j] = t[0, k, 1 + n_features + p]
-        second[j, i] = second[i, j]
-    if sphere:
-        for i in range(n_features):
-            second[i, i] = t[0, k, 1 + n_features] / n_features
-    for i in range(n_features):
-        for j in range(i if along_axes else 0, i + 1 if along_axes else n_features):
-            second[i, j] += n * means[k, i] * means[k, j] - t[0, k, 1 + i] * means[k, j] - means[k, i] * t[0, k, 1 + j]
-
-
 @apart(void(_BATCH, intp, _MATRIX, float64, boolean, _MATRIX, _BATCH))
 @njit(nogil=True, cache=True, error_model="numpy", **CALLED_BY_COMPILED)
-def _fill_factor_gradient(inverse, g, second, count, along_axes, half, d_factors):
+def fill_factor_gradient(inverse, g, second, count, along_axes, half, d_factors):
     """d_factors[g] from the second moments about the mean and their count; ``half`` (D, D) is overwritten."""
     n = second.shape[0]
     if along_axes:
@@ -178,9 +129,12 @@ def likelihood_and_gradient(weights, means, factors, rows, pairs, sample_weight,
                 log_dets[g] += math.log(factors[g, i, i])
         else:
             log_dets[g] = invert_lower(factors, g, inverse)
-            _fill_precision(inverse, g, precision)
+            fill_precision(inverse, g, precision)
     theta = np.empty((1, n_components, rows.shape[0] + n_pairs))
-    _fill_theta(weights, means, precision, log_dets, along_axes, sphere, pairs, theta)
+    for k in range(n_components):
+        g = k if n_factors > 1 else 0
+        log_weight = math.log(weights[k])
+        fill_theta(log_weight, means, k, precision, g, log_dets[g], along_axes, sphere, pairs, theta, _FIRST, k)
     size = BLOCK if rows.shape[1] > BLOCK else rows.shape[1]
     # Of no rows there are no blocks; their size must not be zero all the same.
     size = size if size > 0 else 1
@@ -207,9 +161,31 @@ def likelihood_and_gradient(weights, means, factors, rows, pairs, sample_weight,
             for j in range(i if along_axes else 0, i + 1 if along_axes else n_features):
                 slope += precision[g, i, j] * (t[0, k, 1 + j] - counts[k] * means[k, j])
             d_means[k, i] = slope
-        _fill_second(t, k, means, along_axes, sphere, pairs, second)
+        fill_second(t, _FIRST, k, means, k, along_axes, sphere, pairs, second)
         if not common:
-            _fill_factor_gradient(inverse, g, second, counts[k], along_axes, half, d_factors)
+            fill_factor_gradient(inverse, g, second, counts[k], along_axes, half, d_factors)
     if common:
-        _fill_factor_gradient(inverse, _FIRST, second, total, along_axes, half, d_factors)
+        fill_factor_gradient(inverse, _FIRST, second, total, along_axes, half, d_factors)
     return log_likelihood
+
+
+def _of_complete_rows(data_, k, d, g, weights_, means_, factors_, counts_, d_means_, d_factors_):
+    data = carray(integers(data_), (9,))
+    rows, pairs = carray(doubles(data[5]), (data[1], data[2])), carray(integers(data[6]), (data[3], 2))
+    sample_weight, scatter = carray(doubles(data[7]), (data[4],)), carray(doubles(data[8]), (d, d))
+    weights, means = carray(doubles(weights_), (k,)), carray(doubles(means_), (k, d))
+    factors, d_factors = carray(doubles(factors_), (g, d, d)), carray(doubles(d_factors_), (g, d, d))
+    counts, d_means = carray(doubles(counts_), (k,)), carray(doubles(d_means_), (k, d))
+    return likelihood_and_gradient(
+        weights, means, factors, rows, pairs, sample_weight, scatter, counts, d_means, d_factors
+    )
+
+
+def complete_rows(design: Design) -> tuple[int, list[int]]:
+    """The compiled likelihood of rows that are all alike, and what it reads of them: sizes and addresses.
+
+    The arrays belong to the design, which has to be kept.
+    """
+    arrays = design.rows, design.pairs, design.sample_weight, design.scatter
+    sizes = [*design.rows.shape, len(design.pairs), design.sample_weight.size]
+    return address_of(_of_complete_rows, LIKELIHOOD), [*sizes, *(a.ctypes.data for a in arrays)]

@@ -8,12 +8,13 @@ from pytensor.compile import optdb
 from pytensor.graph.basic import Apply
 from pytensor.graph.rewriting.basic import dfs_rewriter, node_rewriter
 
+from .grouped_op import SeenGradient, SeenLogLikelihood
 from .pytensor_op import MarginalLogLikelihood, PointwiseLogLikelihood
 
 __all__: list[str] = []
 
 
-@node_rewriter([MarginalLogLikelihood, PointwiseLogLikelihood])
+@node_rewriter([MarginalLogLikelihood, PointwiseLogLikelihood, SeenLogLikelihood, SeenGradient])
 def _load_jax_twin(fgraph: Any, node: Apply) -> None:
     """Registers the JAX implementation once a graph is prepared for JAX; JAX takes seconds to import."""
     from . import jax_op  # noqa: F401

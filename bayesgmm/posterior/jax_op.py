@@ -10,10 +10,13 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.scipy.linalg import solve_triangular
 from jax.scipy.special import logsumexp
 from pytensor.link.jax.dispatch import jax_funcify
 
+from ..mixture import patterns
+from .grouped_op import SeenGradient, SeenLogLikelihood
 from .pytensor_op import MarginalLogLikelihood, PointwiseLogLikelihood
 
 __all__: list[str] = []
@@ -56,3 +59,44 @@ def _jax_pointwise(op: PointwiseLogLikelihood, **kwargs: Any) -> Any:
         return _weighted(densities, sample_weight)
 
     return pointwise
+
+
+def _seen_log_densities(op: SeenLogLikelihood | SeenGradient) -> Any:
+    """Log density of what each row has: that of a row whose other entries are independent and standard normal, less theirs.
+
+    With s the 0-1 vector of what is there, S~ = s s' * S + diag(1 - s) and y~ = s * (x - mu) have the log determinant and the
+    square of x_o.
+    """
+    seen, which = patterns(np.where(op.seen, 0.0, np.nan))
+    s = jnp.asarray(seen, dtype=float)
+
+    def log_densities(weights, means, factors, values):  # type: ignore[no-untyped-def]
+        lower = jnp.tril(factors)
+        covariances = lower @ jnp.swapaxes(lower, -1, -2)
+        masked = (s[:, :, None] * s[:, None, :])[:, None] * covariances
+        own = jnp.linalg.cholesky(masked + (jnp.eye(s.shape[1]) * (1.0 - s)[:, :, None])[:, None])
+        half_log_det = jnp.log(jnp.diagonal(own, axis1=-2, axis2=-1)).sum(-1)
+        y = s[which][:, None] * (values[:, None] - means)
+        z = solve_triangular(own[which], y[..., None], lower=True)[..., 0]
+        constant = -half_log_det[which] - 0.5 * s.sum(1)[which][:, None] * jnp.log(2 * jnp.pi)
+        return logsumexp(jnp.log(weights) + constant - 0.5 * (z**2).sum(-1), axis=-1)
+
+    return log_densities
+
+
+@jax_funcify.register(SeenLogLikelihood)
+def _jax_seen(op: SeenLogLikelihood, **kwargs: Any) -> Any:
+    return _seen_log_densities(op)
+
+
+@jax_funcify.register(SeenGradient)
+def _jax_seen_gradient(op: SeenGradient, **kwargs: Any) -> Any:
+    log_densities = _seen_log_densities(op)
+
+    def gradient(weights, means, factors, values, factor):  # type: ignore[no-untyped-def]
+        def total(*parameters):  # type: ignore[no-untyped-def]
+            return (factor * log_densities(*parameters, values)).sum()
+
+        return jax.grad(total, argnums=(0, 1, 2))(weights, means, factors)
+
+    return gradient

@@ -86,8 +86,9 @@ def find_map(
         Weight 0 is a row left out, weight 2 a row given twice.
     random_state : int
         Of the EM fit.
-    missing : {"error", "drop"}
-        What becomes of rows with a missing value: refused, or left out.
+    missing : {"error", "drop", "marginalise"}
+        What becomes of rows with a missing value: refused, left out, or kept for what they have: their likelihood is the
+        marginal density of what was observed.
 
     Returns
     -------

@@ -56,8 +56,9 @@ def build_model(
         By default ``Priors()``, stated on standardised data.
     sample_weight : (N,), optional
         Weight 0 is a row left out, weight 2 a row given twice.
-    missing : {"error", "drop"}
-        What becomes of rows with a missing value: refused, or left out.
+    missing : {"error", "drop", "marginalise"}
+        What becomes of rows with a missing value: refused, left out, or kept for what they have: their likelihood is the
+        marginal density of what was observed.
 
     Returns
     -------
@@ -125,24 +126,34 @@ def _of_each(factors: Any, means: Any) -> Any:
 def _observe(target: Target, parameters: tuple[Any, ...]) -> None:
     """Register data and the observed variable.
 
-    Its log density is a function of the value given, not of the table: new data set by `pymc.set_data` counts.
+    Its log density is a function of the value given, not of the table: new data set by `pymc.set_data` counts. Where values are
+    missing the patterns are those of the table.
     """
     import pymc as pm
     import pytensor.tensor as pt
     from pymc.distributions.shape_utils import rv_size_is_none
 
     from . import jax_hook  # noqa: F401
-    from .pytensor_op import pointwise_log_likelihood
 
     table, scaling, weight = target.table, target.scaling, target.sample_weight
     dims = ("obs_id", "feature")
-    data = pm.Data("observed", table.values, dims=dims)
+    # PyMC would make variables of missing values: they are sent as zeros, and a pattern says that they are none.
+    data = pm.Data("observed", np.nan_to_num(table.values), dims=dims)
     sample_weight = pt.zeros(0) if weight is None else pm.Data("sample_weight", weight, dims="obs_id")
-    d = table.n_features
+    d, seen = table.n_features, ~np.isnan(table.values)
     layout = target.structure.layout(d)
 
     def log_density(value, weights, means, factors, sample_weight):  # type: ignore[no-untyped-def]
         standard = (value - scaling.location) / scaling.scale
+        if not table.is_complete:
+            from .grouped_op import SeenLogLikelihood
+
+            own = SeenLogLikelihood(seen)(weights, means, _of_each(factors, means), standard) + scaling.log_jacobians(
+                table.values
+            )
+            return own if weight is None else sample_weight * own
+        from .pytensor_op import pointwise_log_likelihood
+
         design = _design(layout, standard, None if weight is None else sample_weight, d)
         return pointwise_log_likelihood(weights, means, factors, *design, scaling.log_jacobian)
 

@@ -29,16 +29,16 @@ from pytensor.tensor.exceptions import NotScalarConstantError
 from pytensor.tensor.math import Sum
 from pytensor.tensor.rewriting.basic import register_canonicalize
 
-from ..mixture import kernel, narrow, narrow_log_terms, softmax_block
+from ..mixture import invert_lower, kernel, narrow, narrow_log_terms, natural, softmax_block
 from . import gradient
-from .gradient import invert_lower, likelihood_and_gradient
+from .gradient import likelihood_and_gradient
 
 __all__ = ["MarginalLogLikelihood", "PointwiseLogLikelihood", "marginal_log_likelihood", "pointwise_log_likelihood"]
 
 _DTYPES = ("float64",) * 4 + ("int64",) + ("float64",) * 2
 _NDIMS = (1, 2, 3, 2, 2, 1, 2)
 # PyTensor's cache knows an Op by its name alone: without this it would keep running machine code of older sources.
-_SOURCES = (kernel.__file__, narrow.__file__, gradient.__file__, __file__)
+_SOURCES = (kernel.__file__, narrow.__file__, natural.__file__, gradient.__file__, __file__)
 _VERSION = int(sha256(b"".join(Path(source).read_bytes() for source in _SOURCES)).hexdigest()[:15], 16)
 
 

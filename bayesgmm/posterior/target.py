@@ -29,6 +29,7 @@ from ..mixture import (
 )
 from .coordinates import Coordinates
 from .density import log_densities, log_density_and_gradient, log_prior_and_gradient
+from .gradient import complete_rows
 from .priors import Priors
 from .terms import Term, has_rate, numbers_of, terms_of
 
@@ -144,6 +145,11 @@ class Target:
         return self.design.source
 
     @property
+    def missing(self) -> str:
+        """What becomes of missing values in further rows: what has become of them in these."""
+        return "error" if self.table.is_complete else "marginalise"
+
+    @property
     def filled_weight(self) -> Array:
         """Case weights (N,), ones where none were given."""
         return np.ones(self.table.n_obs) if self.sample_weight is None else self.sample_weight
@@ -151,7 +157,7 @@ class Target:
     @property
     def log_jacobian(self) -> float:
         """What is added to the log likelihood of standardised data for that of the data as given."""
-        return float(self.filled_weight.sum()) * self.scaling.log_jacobian
+        return float(self.filled_weight @ self.scaling.log_jacobians(self.table.values))
 
     @property
     def log_labelings(self) -> float:
@@ -182,9 +188,18 @@ class Target:
         terms, numbers = numbers_of(self.terms, self.power)
         model = [k, d, self.structure.n_factors(k), *self.structure.addresses, *terms, len(numbers)]
         numbers += self.coordinates.numbers.tolist()
-        design = self.design
-        vectors = np.array(model, dtype=np.int64), np.array(numbers, dtype=np.float64)
-        return *vectors, design.rows, design.pairs, design.sample_weight, design.scatter
+        return np.array(model, dtype=np.int64), np.array(numbers, dtype=np.float64), self._rows_read[0]
+
+    @cached_property
+    def _rows_read(self) -> tuple[NDArray[np.int64], Any]:
+        """What the density reads of the rows, and arrays that have to be kept for it."""
+        if self.design.groups is None:
+            address, read = complete_rows(self.design)
+            return np.array([address, *read], dtype=np.int64), self.design
+        from .grouped_gradient import grouped_rows
+
+        address, read, kept = grouped_rows(self.design, self.n_components)
+        return np.array([address, *read], dtype=np.int64), (self.design, kept)
 
     # The density
 
@@ -246,7 +261,7 @@ class Target:
     def _with(self, **changes: Any) -> Target:
         """Other settings of the density of the same rows, which are not laid out again."""
         other = replace(self, **changes)
-        other.__dict__.update(design=self.design, coordinates=self.coordinates)
+        other.__dict__.update(design=self.design, coordinates=self.coordinates, _rows_read=self._rows_read)
         return other
 
     # Points

@@ -145,6 +145,9 @@ def _of_rows(f: Findings) -> Iterator[tuple[str, Callable[[Any], Any], str, str,
         "mark are "
         "the most probable cluster, and the larger the mark, the less certain (entropy).",
     )
+    lacking = (
+        " Rows with missing values stand where EM expects them, given the rest." if not f.table.is_complete else ""
+    )
     ringed = f" Ringed: open rows, whose most probable cluster has probability below {OPEN_BELOW:g}."
     yield (
         "memberships",
@@ -152,7 +155,7 @@ def _of_rows(f: Findings) -> Iterator[tuple[str, Callable[[Any], Any], str, str,
         "Membership map",
         f"Map of {members.sizes['obs_id']} rows, {n_open} of them open. Every row's probabilities are in the row "
         "table.",
-        where + (ringed if d > 1 else ""),
+        where + (ringed if d > 1 else "") + lacking,
     )
     n = int(np.clip(n_open + 2, 8, min(25, members.sizes["obs_id"])))
     names = ", ".join(str(v) for v in members["obs_id"].values[by_uncertainty(members)[:5]])

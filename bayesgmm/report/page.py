@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from ..mixture import ModelKey
 from .figures import figures
-from .sections import found, groups, judged, sensitivity
+from .sections import found, groups, judged, missing, sensitivity
 from .words import answer, interval_words, model_words
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ def render_report(findings: Findings) -> str:
     return page.render(
         f=findings,
         answer=answer(findings),
+        missing=None if findings.table.is_complete else missing.sentence(findings),
         open_groups=groups.open_sentence(findings),
         set_apart=groups.set_apart(findings),
         model=model_words(*ModelKey.parse(findings.headline)),
@@ -76,6 +77,8 @@ def _tables(findings: Findings) -> dict[str, Any]:
     return {
         "groups": groups.number(findings),
         "profiles": groups.profiles(findings),
+        "patterns": None if findings.table.is_complete else missing.by_pattern(findings),
+        "missingness": None if findings.table.is_complete else missing.by_cluster(findings),
         "criteria": found.criteria(findings),
         "comparison": found.comparison(findings),
         "sensitivity": sensitivity.priors(findings),

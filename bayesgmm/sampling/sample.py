@@ -78,8 +78,9 @@ def sample_posterior(
         Keep the pointwise log likelihood; by default if it has at most 20 million entries.
     predictive : bool
         Add the groups ``posterior_predictive``, ``prior`` and ``prior_predictive``.
-    missing : {"error", "drop"}
-        What becomes of rows with a missing value: refused, or left out.
+    missing : {"error", "drop", "marginalise"}
+        What becomes of rows with a missing value: refused, left out, or kept for what they have: their likelihood is the
+        marginal density of what was observed.
 
     Returns
     -------

@@ -255,7 +255,7 @@ def _criteria(view: Posterior, grid: Grid | None) -> tuple[float, float, float, 
     standard = view.em.standardised(view.scaling)
     values, weight = view.scaling.standardise(view.values), view.sample_weight
     n_rows, n_parameters = float(weight.sum()), view.em.n_parameters
-    log_likelihood = float(weight @ log_density(standard, values)) + n_rows * view.scaling.log_jacobian
+    log_likelihood = float(weight @ (log_density(standard, values) + view.scaling.log_jacobians(view.values)))
     b = bic(log_likelihood, n_parameters, n_rows)
     terms = classification_terms(standard, values, weight)
     return log_likelihood, aic(log_likelihood, n_parameters), b, icl(b, terms[0])

@@ -123,6 +123,8 @@ def filled_components(
     if max_components < 1 or draws < 4 or chains < 1 or thin < 1 or tune < 0:
         raise InputError("max_components, chains and thin must be at least 1, draws at least 4, tune not negative")
     target = Target.of(data, 1, covariance_type, priors)
+    if not target.table.is_complete:
+        raise InputError("the data have missing values, which filled_components has no moves for: leave those rows out")
     if concentration is None:
         concentration = SPARSE_CONCENTRATION if sparse else target.priors.weight_concentration
     if not concentration > 0:

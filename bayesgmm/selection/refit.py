@@ -67,7 +67,7 @@ class Refit:
             densities.append(self._transported(row))
             if np.isnan(densities[-1]) and self._work <= _MOST_TO_ANNEAL:
                 densities[-1] = self._annealed(row)
-        return np.array(densities) + self.view.scaling.log_jacobian
+        return np.array(densities) + self.view.scaling.log_jacobians(self.view.values[rows])
 
     @property
     def _work(self) -> int:

@@ -25,7 +25,7 @@ _CHUNK = 64
 @njit(nogil=True, cache=True, error_model="numpy")
 def _hamiltonian(
     points, values, seed, spread, step, n_steps, n_moves,
-    model, numbers, rows, pairs, sample_weight, scatter,
+    model, numbers, data,
 ):  # fmt: skip
     """Hamiltonian Monte Carlo with mass matrix (spread spread')^-1 on each of points (S, P), in place; acceptance."""
     np.random.seed(seed)
@@ -33,7 +33,7 @@ def _hamiltonian(
     slope = np.empty(size)
     accepted = 0.0
     for s in range(n_particles):
-        log_density_and_gradient(points[s].copy(), slope, model, numbers, rows, pairs, sample_weight, scatter)
+        log_density_and_gradient(points[s].copy(), slope, model, numbers, data)
         current = np.dot(spread.T, slope)
         for _ in range(n_moves):
             momentum = np.random.standard_normal(size)
@@ -46,7 +46,7 @@ def _hamiltonian(
             for _ in range(n_steps):
                 momentum += 0.5 * eps * gradient
                 x += eps * np.dot(spread, momentum)
-                value = log_density_and_gradient(x, slope, model, numbers, rows, pairs, sample_weight, scatter)
+                value = log_density_and_gradient(x, slope, model, numbers, data)
                 if not np.isfinite(value):
                     break
                 gradient = np.dot(spread.T, slope)
@@ -133,7 +133,7 @@ def _propose(x, move, table, scales, at_rate, location, precision, n_components,
 @njit(nogil=True, cache=True, error_model="numpy")
 def _components(
     points, values, seed, n_sweeps, table, scales, at_rate, location, precision,
-    model, numbers, rows, pairs, sample_weight, scatter,
+    model, numbers, data,
 ):  # fmt: skip
     """Metropolis sweeps over weights, means and covariances, one component at a time; returns the acceptance rate.
 
@@ -158,7 +158,7 @@ def _components(
                 )
                 if np.isnan(correction):
                     continue
-                value = log_density_and_gradient(x, gradient, model, numbers, rows, pairs, sample_weight, scatter)
+                value = log_density_and_gradient(x, gradient, model, numbers, data)
                 tried += 1
                 if np.isfinite(value) and np.log(np.random.uniform()) < value - values[s] + correction:
                     points[s] = x

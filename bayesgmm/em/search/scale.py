@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ...mixture import Design, Mixture
+from .complete import filled_in
 from .explore import at_the_floor, best_finished, explore, improved
 from .moves import batch_of, overlap, without_spike
 from .pool import Plan, Pool, Searched, extended
@@ -55,7 +56,8 @@ class Sources:
         """``count`` new starts."""
         if not count:
             return []
-        rows = Rows(design.values, design.sample_weight if design.sample_weight.size else None)
+        values = design.values if design.groups is None else filled_in(design, rng)
+        rows = Rows(values, design.sample_weight if design.sample_weight.size else None)
         return make_starts(design.structure, rows, self.n_components, count, rng, self.kind)
 
 

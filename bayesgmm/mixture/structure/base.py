@@ -48,6 +48,18 @@ class Layout:
         """Whether there is nothing quadratic: one matrix serves all, and the scatter of the data tells what it does."""
         return not (len(self.pairs) or self.squared_norm)
 
+    @property
+    def along_axes(self) -> bool:
+        """Whether there are squares only: features are independent within a component."""
+        return self.kind in (1, 2)
+
+    @property
+    def kind(self) -> int:
+        """Which products there are: 0 all, 1 squares, 2 the squared norm, 3 none (`mixture.grouped`)."""
+        if self.common or self.squared_norm:
+            return 3 if self.common else 2
+        return int((self.pairs[:, 0] == self.pairs[:, 1]).all())
+
     def n_rows(self, n_features: int) -> int:
         """How many numbers of [1, x, |x|^2] are among those."""
         return 1 + n_features + self.squared_norm

@@ -144,6 +144,8 @@ def _marginal_panel(ax: Any, data: dict[str, Any], view: Posterior, feature: int
 
 def _histogram(ax: Any, values: Array, weight: Array, **options: Any) -> None:
     """Density of a column (N,) whose rows count ``weight`` (N,) times, to be set beside a model's."""
+    there = ~np.isnan(values)
+    values, weight = values[there], weight[there]
     ax.hist(
         values, bins=_bins(values), weights=weight, density=True, histtype="stepfilled", color=MUTED, alpha=0.25,
         linewidth=0, **options,
@@ -182,7 +184,7 @@ def _bins(values: Array) -> Array:
 
 
 def _span(values: Array, n: int = _GRID) -> Array:
-    low, high = values.min(), values.max()
+    low, high = np.nanmin(values), np.nanmax(values)
     pad = 0.08 * (high - low)
     return np.linspace(low - pad, high + pad, n)
 
@@ -258,7 +260,7 @@ def plot_predictive(
 
 def _rug(ax: Any, values: Array) -> None:
     """A tick for each distinct value, as one line with gaps."""
-    at = np.unique(values)
+    at = np.unique(values[~np.isnan(values)])
     x = np.repeat(at, 3)
     y = np.tile([0.0, 0.03, np.nan], len(at))
     ax.plot(x, y, color=INK, linewidth=0.5, alpha=0.6, transform=ax.get_xaxis_transform(), rasterized=len(at) > DENSE)

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ...clusters import by_uncertainty, open_rows
+from ...clusters import by_uncertainty, nowhere_empty, open_rows
 from ...data import CI_PROB, checked, equal_tailed
-from ...mixture import draw_responsibilities
+from ...mixture import draw_responsibilities, expected_values
 from ...sampling import Posterior
 from . import geometry
 from .style import DENSE, GRID, INK, MUTED, PALETTE, canvas, cluster_style, figure_style, plain
@@ -53,7 +53,8 @@ def plot_memberships(
 
     view = Posterior.read(post)
     plane = geometry.directions(geometry.average_mixture(view.draws))
-    points = view.values @ plane
+    # A row that lacks a value stands where EM expects it, given the rest.
+    points = expected_values(nowhere_empty(view.em), view.values) @ plane
     is_open = np.zeros(len(points), dtype=bool)
     is_open[open_rows(memberships)] = True
     frame = pd.DataFrame(points, columns=["x", "y"][: points.shape[1]], index=pd.Index(view.obs_id, name="obs_id"))

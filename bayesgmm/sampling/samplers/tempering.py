@@ -28,6 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 
+from ...data import InputError
 from ...mixture import single_threaded_blas
 from ...posterior import Target
 from ...progress import progress_display
@@ -231,10 +232,14 @@ def sample_by_tempering(prepared: Prepared, settings: Settings) -> Draws:
 
     Raises
     ------
+    InputError
+        For rows with missing values.
     KeyboardInterrupt
         If interrupted before a round that can be kept has ended.
     """
     target = prepared.target
+    if target.design.groups is not None:
+        raise InputError("sampler='tempering' knows no rows with missing values; leave the sampler at its default")
     runs = _Tempering(target, settings.chains, np.random.SeedSequence(int(prepared.rng.integers(2**63))))
     kept: Round | None = None
     ladder = runs.ladder

@@ -24,8 +24,7 @@ __all__ = ["WhitenedModel"]
 
 Array = np.ndarray
 _FIELDS = (
-    "size", "n_features", "n_rows", "n_augmented", "n_pairs", "n_weights", "n_model", "n_numbers",
-    "model", "numbers", "rows", "pairs", "sample_weight", "scatter", "centre", "spread",
+    "size", "n_model", "n_numbers", "n_data", "model", "numbers", "data", "centre", "spread",
 )  # fmt: skip
 _N_FIELDS = len(_FIELDS)
 _DOUBLES = types.CPointer(types.float64)
@@ -41,21 +40,17 @@ def _log_density(size, x_, gradient_, value_, record_):
     record = carray(record_, (_N_FIELDS,))
     x = carray(x_, (size,))
     gradient = carray(gradient_, (size,))
-    n_features, n_rows = record[1], record[2]
-    model = carray(integers(record[8]), (record[6],))
-    numbers = carray(doubles(record[9]), (record[7],))
-    rows = carray(doubles(record[10]), (record[3], n_rows))
-    pairs = carray(integers(record[11]), (record[4], 2))
-    sample_weight = carray(doubles(record[12]), (record[5],))
-    scatter = carray(doubles(record[13]), (n_features, n_features))
-    centre = carray(doubles(record[14]), (size,))
-    spread = carray(doubles(record[15]), (size, size))
+    model = carray(integers(record[4]), (record[1],))
+    numbers = carray(doubles(record[5]), (record[2],))
+    data = carray(integers(record[6]), (record[3],))
+    centre = carray(doubles(record[7]), (size,))
+    spread = carray(doubles(record[8]), (size, size))
     point = np.empty(size)
     for i in range(size):
         point[i] = centre[i]
     multiply_add(x, spread, True, point, 1, size, size, 1.0)
     slope = np.empty(size)
-    value = log_density_and_gradient(point, slope, model, numbers, rows, pairs, sample_weight, scatter)
+    value = log_density_and_gradient(point, slope, model, numbers, data)
     multiply_add(slope, spread, False, gradient, 1, size, size, 0.0)
     value_[0] = value
     if not math.isfinite(value):
@@ -106,26 +101,16 @@ class WhitenedModel(CompiledModel):
 
     def _record(self) -> tuple[Array, tuple[Array, ...]]:
         target = self.target
-        model, numbers, rows, pairs, sample_weight, scatter = target.arguments
-        arrays = (
-            model, numbers, rows, pairs, sample_weight,
-            np.ascontiguousarray(scatter), np.ascontiguousarray(self.centre), np.ascontiguousarray(self.spread),
-        )  # fmt: skip
-        sizes = [
-            target.size,
-            len(scatter),
-            rows.shape[1],
-            rows.shape[0],
-            len(pairs),
-            sample_weight.size,
-            model.size,
-            numbers.size,
-        ]
+        model, numbers, data = target.arguments
+        arrays = model, numbers, data, np.ascontiguousarray(self.centre), np.ascontiguousarray(self.spread)
+        sizes = [target.size, model.size, numbers.size, data.size]
         record = np.array([*sizes, *(a.ctypes.data for a in arrays)], dtype=np.int64)
         return record, arrays
 
     def _make_model(self, init_mean: Array) -> Any:
-        keep_alive = (record, _) = self._record()
+        record, arrays = self._record()
+        # The target keeps the rows that the data's addresses lead to.
+        keep_alive = (record, arrays, self.target)
         size, sizes = self.n_dim, {"coordinate": self.n_dim}
         log_density = _lib.LogpFunc(_log_density.address, record.ctypes.data, keep_alive)
         expand = _lib.ExpandFunc(size, size, _expand.address, record.ctypes.data, keep_alive)
