@@ -13,53 +13,81 @@ from numba import njit
 from ..machine import CALLED_BY_COMPILED
 
 __all__ = [
-    "fill_axes", "fill_axial", "fill_correlated", "fill_spectra", "pull_axes", "pull_axial", "pull_correlated", "pull_spectra",
+    "fill_axes", "fill_axial", "fill_correlated", "fill_scales", "fill_spectra", "log_volume_of_correlations", "pull_axes",
+    "pull_axial", "pull_correlated", "pull_log_volume", "pull_spectra",
 ]  # fmt: skip
 
 
 @njit(nogil=True, cache=True, error_model="numpy", **CALLED_BY_COMPILED)
-def fill_correlated(u, n_groups, n_features, factors):
-    """Factors (G, D, D) = diag(sd) C from u = [log sd (G, D), log odds of the partial correlations (G, D(D-1)/2)].
-
-    The log odds are of (1 + rho) / 2: rho = tanh(z / 2), and sqrt(1 - rho^2) = 1 / cosh(z / 2) without cancellation.
-    """
-    m = n_groups * n_features
-    for g in range(n_groups):
-        for i in range(n_features):
-            remaining = math.exp(u[g * n_features + i])
-            for j in range(i):
-                half = 0.5 * u[m]
-                factors[g, i, j] = math.tanh(half) * remaining
-                remaining /= math.cosh(half)
-                m += 1
-            factors[g, i, i] = remaining
-            for j in range(i + 1, n_features):
-                factors[g, i, j] = 0.0
+def fill_scales(logs, sd):
+    """Standard deviations (G, D) from their logarithms."""
+    for g in range(sd.shape[0]):
+        for i in range(sd.shape[1]):
+            sd[g, i] = math.exp(logs[g, i])
 
 
 @njit(nogil=True, cache=True, error_model="numpy", **CALLED_BY_COMPILED)
-def pull_correlated(u, n_groups, n_features, factors, d_factors, d_u):
-    """Add to d_u the gradient with respect to u of `fill_correlated`, from that with respect to the factors.
+def fill_correlated(u, first, n_groups, sd, factors):
+    """Factors (K, D, D) = diag(sd) C, from u[first:] = log odds of the partial correlations (G, D(D-1)/2), G = K or one.
+
+    The log odds are of (1 + rho) / 2: rho = tanh(z / 2), and sqrt(1 - rho^2) = 1 / cosh(z / 2) without cancellation.
+    """
+    n_components, n_features = sd.shape
+    for k in range(n_components):
+        m = first + (k if n_groups > 1 else 0) * (n_features * (n_features - 1) // 2)
+        for i in range(n_features):
+            remaining = sd[k, i]
+            for j in range(i):
+                half = 0.5 * u[m]
+                factors[k, i, j] = math.tanh(half) * remaining
+                remaining /= math.cosh(half)
+                m += 1
+            factors[k, i, i] = remaining
+            for j in range(i + 1, n_features):
+                factors[k, i, j] = 0.0
+
+
+@njit(nogil=True, cache=True, error_model="numpy", **CALLED_BY_COMPILED)
+def pull_correlated(u, first, n_groups, sd, factors, d_factors, d_logs, d_u):
+    """Add to d_logs (K, D) and d_u the gradient in log sd and in u, from that in the factors of `fill_correlated`.
 
     With L_ij = s_i t_j prod_{q<j} c_q, t = tanh(z / 2), c = 1 / cosh(z / 2): d L_ij / d z_j = s_i prod_{q<=j} c_q * c_j / 2,
     and every later L_im of the row falls by t_j / 2 times itself.
     """
-    start = n_groups * n_features
-    for g in range(n_groups):
+    n_components, n_features = sd.shape
+    for k in range(n_components):
+        m = first + (k if n_groups > 1 else 0) * (n_features * (n_features - 1) // 2)
         for i in range(n_features):
             row = 0.0
             for j in range(i + 1):
-                row += factors[g, i, j] * d_factors[g, i, j]
-            d_u[g * n_features + i] += row
+                row += factors[k, i, j] * d_factors[k, i, j]
+            d_logs[k, i] += row
             later = row
-            remaining = math.exp(u[g * n_features + i])
+            remaining = sd[k, i]
             for j in range(i):
-                half = 0.5 * u[start + j]
+                half = 0.5 * u[m]
                 shrink = 1.0 / math.cosh(half)
-                later -= factors[g, i, j] * d_factors[g, i, j]
-                d_u[start + j] += 0.5 * (shrink * shrink * remaining * d_factors[g, i, j] - math.tanh(half) * later)
+                later -= factors[k, i, j] * d_factors[k, i, j]
+                d_u[m] += 0.5 * (shrink * shrink * remaining * d_factors[k, i, j] - math.tanh(half) * later)
                 remaining *= shrink
-            start += i
+                m += 1
+
+
+@njit(nogil=True, cache=True, error_model="numpy", **CALLED_BY_COMPILED)
+def log_volume_of_correlations(u, start, stop):
+    """Log of the product of a correlation factor's diagonal, from its log odds u[start:stop]."""
+    total = 0.0
+    for m in range(start, stop):
+        total -= math.log(math.cosh(0.5 * u[m]))
+    return total
+
+
+@njit(nogil=True, cache=True, error_model="numpy", **CALLED_BY_COMPILED)
+def pull_log_volume(u, start, stop, slope, d_u):
+    """Add to d_u the gradient of ``slope`` times `log_volume_of_correlations`."""
+    for m in range(start, stop):
+        half = 0.5 * u[m]
+        d_u[m] -= 0.5 * slope * math.tanh(half)
 
 
 @njit(nogil=True, cache=True, error_model="numpy", **CALLED_BY_COMPILED)

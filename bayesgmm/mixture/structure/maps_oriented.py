@@ -12,7 +12,14 @@ import numpy as np
 from numba import njit
 
 from ..machine import CALLED_BY_COMPILED
-from .maps import fill_spectra, pull_spectra
+from .maps import (
+    fill_correlated,
+    fill_spectra,
+    log_volume_of_correlations,
+    pull_correlated,
+    pull_log_volume,
+    pull_spectra,
+)
 
 __all__ = ["fill_sheared", "fill_turned", "invert_one_plus_skew", "pull_sheared", "pull_turned"]
 
@@ -24,73 +31,42 @@ def fill_sheared(u, n_volumes, n_shapes, n_correlated, whole_volume, factors):
     With ``whole_volume`` they are divided by the geometric mean of the diagonal of C: their determinants are those of sd.
     """
     n_components, d = factors.shape[0], factors.shape[1]
-    _fill_diagonals(u, n_volumes, n_shapes, factors)
-    n_pairs = d * (d - 1) // 2
-    first = n_volumes + n_shapes * (d - 1)
-    for k in range(n_components):
-        start = first + (k if n_correlated > 1 else 0) * n_pairs
-        shrink = 1.0
-        if whole_volume:
-            total = 0.0
-            for m in range(start, start + n_pairs):
-                total += math.log(math.cosh(0.5 * u[m]))
-            shrink = math.exp(total / d)
-        m = start
-        for i in range(d):
-            remaining = factors[k, i, i] * shrink
-            for j in range(i):
-                half = 0.5 * u[m]
-                factors[k, i, j] = math.tanh(half) * remaining
-                remaining /= math.cosh(half)
-                m += 1
-            factors[k, i, i] = remaining
+    sd = np.empty((n_components, d))
+    first = _fill_scales(u, n_volumes, n_shapes, n_correlated, whole_volume, sd)
+    fill_correlated(u, first, n_correlated, sd, factors)
 
 
 @njit(nogil=True, cache=True, error_model="numpy", **CALLED_BY_COMPILED)
-def _fill_diagonals(u, n_volumes, n_shapes, factors):
-    """Diagonal factors of `fill_spectra`."""
-    n_components, d = factors.shape[0], factors.shape[1]
-    sd = np.empty((n_components, d))
+def _fill_scales(u, n_volumes, n_shapes, n_correlated, whole_volume, sd):
+    """Standard deviations (K, D) that the correlations of `fill_sheared` are scaled by; where their log odds begin in u."""
+    n_components, d = sd.shape
     fill_spectra(u, n_volumes, n_shapes, sd)
-    for k in range(n_components):
-        for i in range(d):
-            for j in range(d):
-                factors[k, i, j] = 0.0
-            factors[k, i, i] = sd[k, i]
+    n_pairs = d * (d - 1) // 2
+    first = n_volumes + n_shapes * (d - 1)
+    if whole_volume:
+        for k in range(n_components):
+            start = first + (k if n_correlated > 1 else 0) * n_pairs
+            grow = math.exp(-log_volume_of_correlations(u, start, start + n_pairs) / d)
+            for i in range(d):
+                sd[k, i] *= grow
+    return first
 
 
 @njit(nogil=True, cache=True, error_model="numpy", **CALLED_BY_COMPILED)
 def pull_sheared(u, n_volumes, n_shapes, n_correlated, whole_volume, factors, d_factors, d_u):
-    """Add to d_u the gradient with respect to u of `fill_sheared` (see `maps.pull_correlated`)."""
+    """Add to d_u the gradient with respect to u of `fill_sheared`."""
     n_components, d = factors.shape[0], factors.shape[1]
     n_pairs = d * (d - 1) // 2
-    first = n_volumes + n_shapes * (d - 1)
-    d_logs = np.empty((n_components, d))
-    for k in range(n_components):
-        m = first + (k if n_correlated > 1 else 0) * n_pairs
-        total = 0.0
-        for i in range(d):
-            row = 0.0
-            for j in range(i + 1):
-                row += factors[k, i, j] * d_factors[k, i, j]
-            d_logs[k, i] = row
-            total += row
-        for i in range(d):
-            later = d_logs[k, i]
-            # The row's scale, from its last entry on backwards: L_ii = scale prod_q c_q.
-            remaining = factors[k, i, i]
-            for j in range(i):
-                remaining *= math.cosh(0.5 * u[m + j])
-            for j in range(i):
-                half = 0.5 * u[m + j]
-                shrink = 1.0 / math.cosh(half)
-                later -= factors[k, i, j] * d_factors[k, i, j]
-                slope = shrink * shrink * remaining * d_factors[k, i, j] - math.tanh(half) * later
-                if whole_volume:
-                    slope += math.tanh(half) * total / d
-                d_u[m + j] += 0.5 * slope
-                remaining *= shrink
-            m += i
+    sd, d_logs = np.empty((n_components, d)), np.zeros((n_components, d))
+    first = _fill_scales(u, n_volumes, n_shapes, n_correlated, whole_volume, sd)
+    pull_correlated(u, first, n_correlated, sd, factors, d_factors, d_logs, d_u)
+    if whole_volume:
+        for k in range(n_components):
+            total = 0.0
+            for i in range(d):
+                total += d_logs[k, i]
+            start = first + (k if n_correlated > 1 else 0) * n_pairs
+            pull_log_volume(u, start, start + n_pairs, -total / d, d_u)
     pull_spectra(n_volumes, n_shapes, d_logs, d_u)
 
 
@@ -234,7 +210,7 @@ def pull_turned(u, n_volumes, n_shapes, reference, factors, d_factors, d_u):
     """Add to d_u the gradient with respect to u of `fill_turned`."""
     n_components, d = factors.shape[0], factors.shape[1]
     n_rotations, n_pairs = reference.shape[0], d * (d - 1) // 2
-    sd, d_logs = np.empty((n_components, d)), np.empty((n_components, d))
+    sd, d_logs = np.empty((n_components, d)), np.zeros((n_components, d))
     fill_spectra(u, n_volumes, n_shapes, sd)
     inverse, axes, d_axes = np.empty((d, d)), np.empty((d, d)), np.empty((d, d))
     work, slope = np.empty((d, d)), np.empty((d, d))

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ..addresses import CONSTRAIN, PULL_BACK, address_of, doubles
 from .base import Entry, Layout, Structure
 from .full import FULL
-from .maps import fill_correlated, pull_correlated
+from .maps import fill_correlated, fill_scales, pull_correlated
 from .matrices import Matrices, correlated_factors, correlated_parts, inverse_cholesky, scales_and_correlations
 from .parts import Part
 
@@ -24,7 +24,9 @@ Array = NDArray[np.float64]
 def _constrain(u_, n_components, n_features, numbers_, factors_):
     size = 1 * n_features * (n_features + 1) // 2
     u = carray(doubles(u_), (size,))
-    fill_correlated(u, 1, n_features, carray(doubles(factors_), (1, n_features, n_features)))
+    sd = np.empty((1, n_features))
+    fill_scales(carray(doubles(u_), (1, n_features)), sd)
+    fill_correlated(u, n_features, 1, sd, carray(doubles(factors_), (1, n_features, n_features)))
     return 0
 
 
@@ -33,7 +35,9 @@ def _pull_back(u_, n_components, n_features, numbers_, factors_, d_factors_, d_u
     u, d_u = carray(doubles(u_), (size,)), carray(doubles(d_u_), (size,))
     factors = carray(doubles(factors_), (1, n_features, n_features))
     d_factors = carray(doubles(d_factors_), (1, n_features, n_features))
-    pull_correlated(u, 1, n_features, factors, d_factors, d_u)
+    sd, d_logs = np.empty((1, n_features)), carray(doubles(d_u_), (1, n_features))
+    fill_scales(carray(doubles(u_), (1, n_features)), sd)
+    pull_correlated(u, n_features, 1, sd, factors, d_factors, d_logs, d_u)
     return 0
 
 
