@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from ..em import EMFit, Grid
 from ..posterior import Target
 from ..sampling import (
+    MIN_ESS,
     DrawStore,
     Posterior,
     Prepared,
@@ -179,8 +180,8 @@ class _Steps:
 
 
 def _may_jump(target: Target, diagnosis: Diagnosis, settings: Settings) -> bool:
-    """Whether jumps can help, and two rounds of them end within their time."""
-    if diagnosis.verdict == "degenerate" or is_settled(diagnosis.table):
+    """Whether jumps can help, their draws could be enough, and two rounds of them end within their time."""
+    if settings.draws * settings.chains <= MIN_ESS or diagnosis.verdict == "degenerate" or is_settled(diagnosis.table):
         return False
     return jump_seconds(target, _LEAST_STEPS, settings.chains) < _JUMP_SECONDS
 

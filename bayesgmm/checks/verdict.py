@@ -205,6 +205,8 @@ def _doubts(post: xr.DataTree, stats: Any) -> list[str]:
     doubts = []
     if (stuck := float(post.attrs.get("stuck", 0.0))) > MOST_STUCK:
         doubts.append(f"{stuck:.0%} of the walkers never jumped (tolerated: {MOST_STUCK:.0%})")
+    if post.attrs.get("sampler") == "jumps" and not post.attrs["settled"]:
+        doubts.append("no second round of jumps confirmed one that agreed")
     if "restarts" in post.attrs:
         fewest = int(np.min(post.attrs["restarts"]))
         if fewest < LEAST_RESTARTS:

@@ -53,6 +53,8 @@ _OF_EACH_MODE = 50
 _NANOSECONDS, _MICROSECONDS = 2.0, 25.0
 # After so many rounds jumps that are hardly ever accepted are given up.
 _PATIENCE, _HOPELESS = 2, 0.005
+# Draws of each chain by which rounds are judged, at least.
+_LOOKED_AT = 1000
 # Walkers that did not jump in a whole round: what the chains say of where these are is little.
 _STUCK = 0.05
 
@@ -217,7 +219,7 @@ def jump(prepared: Prepared, settings: Settings) -> Draws:
                 if passes == 0:
                     walkers.aim(_Pieces(Proposal.fitted(seen, count_of(seen, rng), rng)))
                 found, steps = _round(walkers, length, n_chains), steps + length
-                passes = passes + 1 if _is_settled(target, found, settings.draws) else 0
+                passes = passes + 1 if _is_settled(target, found, max(settings.draws, _LOOKED_AT)) else 0
                 length *= 2
                 progress.update(bar, advance=1, detail=f"{found.acceptance:.0%} of the jumps accepted")
                 if passes == 2 or (number + 1 >= _PATIENCE and found.acceptance < _HOPELESS):
