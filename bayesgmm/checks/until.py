@@ -39,7 +39,7 @@ __all__ = ["sampled_until_settled"]
 # Tempering is the last resort: core seconds, counted and not timed, that it may take for a model, and what it takes at least.
 _TEMPERING_SECONDS, _LEAST_SCANS, _TEMPERATURES = 90.0, 4096, 12
 # The same for jumps; their first two rounds, without which there is no verdict, are so many steps.
-_JUMP_SECONDS, _LEAST_STEPS = 60.0, 192
+_JUMP_SECONDS, _LEAST_STEPS = 60.0, 48
 # Chains that all but agree need more draws, not another sampler.
 _NEAR_R_HAT, _NEAR_ESS = 1.03, 150
 # A second run for them: smaller steps, more tuning, so many times the draws; not where the first run was so much work that

@@ -24,6 +24,8 @@ from .structure import Layout
 __all__ = ["DrawBlock", "draw_responsibilities"]
 
 Array = NDArray[np.float64]
+# Numbers that are not worth a task of their own.
+_FEW = 2**15
 # Bytes of marginals that are kept from block to block.
 _MARGINALS = 2**27
 
@@ -50,7 +52,7 @@ def _softmax_in_parallel(terms: Array) -> Array:
     flat = terms.reshape(-1, n_rows)
     # Two arrays, not halves of one: the norms are let go when this returns.
     log_density, norm = np.empty((n_draws, n_rows)), np.empty((n_draws, n_rows))
-    step = max(1, -(-n_draws // 16))
+    step = max(1, -(-n_draws // 16), _FEW // max(1, n_components * n_rows))
 
     def over(first: int) -> None:
         stop = min(first + step, n_draws)

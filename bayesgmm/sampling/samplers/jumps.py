@@ -42,7 +42,7 @@ __all__ = ["jump", "jump_seconds", "sample_by_jumps"]
 
 Array = NDArray[np.float64]
 # Walkers of each chain, steps of the first round, and the most rounds.
-_WALKERS, _FIRST, _ROUNDS = 25, 64, 8
+_WALKERS, _FIRST, _ROUNDS = 100, 16, 8
 # Steps of the random walk for each jump, their first length and the acceptance wanted.
 _LOCAL, _LENGTH, _ACCEPTANCE = 2, 0.5, 0.3
 # A share of the proposals comes from Gaussians so much wider: tails.
@@ -50,13 +50,13 @@ _TAIL, _WIDER = 0.1, 3.0
 # Draws of a mode's Laplace approximation that join the draws to which q is fitted.
 _OF_EACH_MODE = 50
 # Of one core: for a row, a component and a term of its log density; for a point, its proposal and its bookkeeping.
-_NANOSECONDS, _MICROSECONDS = 2.0, 25.0
+_NANOSECONDS, _MICROSECONDS = 2.0, 10.0
 # After so many rounds jumps that are hardly ever accepted are given up.
 _PATIENCE, _HOPELESS = 2, 0.005
 # Draws of each chain by which rounds are judged, at least.
 _LOOKED_AT = 1000
 # Walkers that did not jump in a whole round: what the chains say of where these are is little.
-_STUCK = 0.05
+_STUCK = 0.02
 
 
 def jump_seconds(target: Target, n_steps: int, n_chains: int) -> float:
