@@ -34,8 +34,10 @@ OPTIONS = ["-k", "1:4", "--covariance", "diag", "--draws", "400", "--chains", "2
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory) -> Path:
+    # Four groups, the farther the later: whatever K from 1 to 4, one mode is far above the others and NUTS is enough.
     rng = np.random.default_rng(0)
-    values = np.concatenate([rng.normal(-3, 1, (ROWS // 2, 2)), rng.normal(3, 1, (ROWS // 2, 2))])
+    centres = np.array([[0.0, 0.0], [8.0, 3.0], [24.0, -4.0], [60.0, 5.0]])
+    values = np.concatenate([rng.normal(centre, 1, (ROWS // 4, 2)) for centre in centres])
     path = tmp_path_factory.mktemp("data") / "rows.csv"
     pd.DataFrame(values, columns=["a", "b"]).to_csv(path, index=False)
     return path
