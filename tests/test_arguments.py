@@ -50,7 +50,7 @@ KINDS = {
     "max_iter": WHOLE,
     "n_starts": tuple(value for value in WHOLE if not (isinstance(value, int) and value == 0 and value is not True)),
     "n_jobs": tuple(value for value in WHOLE if not (isinstance(value, int) and value == 0)),
-    **dict.fromkeys(("tol", "ridge", "concentration", "min_rows"), NUMBER),
+    **dict.fromkeys(("tol", "ridge", "concentration", "min_rows", "min_evidence"), NUMBER),
     **dict.fromkeys(("target_accept", "ci_prob", "open_below", "certain", "mass"), SHARE),
     **dict.fromkeys(("by", "method", "sampler", "loss", "missing", "init", "backend"), TEXT),
     **dict.fromkeys(("progressbar", "refit", "evidence", "predictive", "fresh", "sparse", "moves", "log_likelihood"), SWITCH),
@@ -88,6 +88,7 @@ def given() -> dict:
         "memberships": members, "grid": bg.fit_grid(ROWS, [1, 2], ["diag"], progressbar=False), "n_components": 2,
         "coclustering": bg.coclustering(post), "errors": fit.standard_errors(ROWS),
         "contrast": bg.em_vs_posterior(fit, post), "folder": "nowhere", "model": fit, "path": "nowhere.json", "new_data": ROWS,
+        "y": np.arange(float(len(ROWS))),
         "name": "iris",
     }  # fmt: skip
 

@@ -63,7 +63,8 @@ def sampled_until_settled(
     Chains that do not agree go on by jumps, if that can end within a minute of a core; chains that then all but agree run once
     more, more carefully and with eight times the draws, thinned to the draws asked for. What still has no good verdict is
     tempered from the prior, if that can end within some ninety seconds of a core. What a step brings is kept if its verdict is
-    good; otherwise a model keeps its chains and their verdict.
+    good; otherwise a model keeps its chains and their verdict. Nothing is tried where so few draws are asked for that
+    no verdict on them could be good.
 
     Parameters
     ----------
@@ -134,7 +135,7 @@ class _Steps:
 
     def jump(self, targets: list[Target]) -> None:
         """Go on by jumps where chains do not agree."""
-        slow = [p for p in self._bad(targets) if _may_jump(p, self.diagnoses[p.key], self.settings)]
+        slow = [p for p in self._hopeful(targets) if _may_jump(p, self.diagnoses[p.key], self.settings)]
         before = dict(self.prepared)
         for p in slow:
             view = Posterior.read(self.posteriors[p.key])
@@ -145,13 +146,13 @@ class _Steps:
 
     def longer(self, targets: list[Target]) -> None:
         """A longer run of NUTS where chains all but agree."""
-        near = [p for p in self._bad(targets) if _nearly_settled(self.diagnoses[p.key], self.posteriors[p.key])]
+        near = [p for p in self._hopeful(targets) if _nearly_settled(self.diagnoses[p.key], self.posteriors[p.key])]
         settings = replace(self.settings, draws=_LONGER * self.settings.draws, **_CAREFUL)
         self._sample(near, settings, any_verdict=True)
 
     def temper(self, targets: list[Target]) -> None:
         """Temper from the prior."""
-        last = [p for p in self._bad(targets) if _may_be_tempered(p, self.diagnoses[p.key], self.settings)]
+        last = [p for p in self._hopeful(targets) if _may_be_tempered(p, self.diagnoses[p.key], self.settings)]
         self._sample(last, replace(self.settings, sampler="tempering", tempering_seconds=_TEMPERING_SECONDS))
 
     def keep(self, targets: list[Target]) -> None:
@@ -162,6 +163,10 @@ class _Steps:
     def _bad(self, targets: list[Target]) -> list[Target]:
         known = [p for p in targets if p.key in self.diagnoses and p.key not in self.failed]
         return [p for p in known if not self.diagnoses[p.key].ok]
+
+    def _hopeful(self, targets: list[Target]) -> list[Target]:
+        """Models without a good verdict that more work could get one: fewer draws than it asks for never do."""
+        return self._bad(targets) if self.settings.draws * self.settings.chains > MIN_ESS else []
 
     def _sample(self, targets: list[Target], settings: Settings, any_verdict: bool = False) -> None:
         asked = {p.key: self._asked(p) for p in targets}
@@ -180,8 +185,8 @@ class _Steps:
 
 
 def _may_jump(target: Target, diagnosis: Diagnosis, settings: Settings) -> bool:
-    """Whether jumps can help, their draws could be enough, and two rounds of them end within their time."""
-    if settings.draws * settings.chains <= MIN_ESS or diagnosis.verdict == "degenerate" or is_settled(diagnosis.table):
+    """Whether jumps can help, and two rounds of them end within their time."""
+    if diagnosis.verdict == "degenerate" or is_settled(diagnosis.table):
         return False
     return jump_seconds(target, _LEAST_STEPS, settings.chains) < _JUMP_SECONDS
 

@@ -179,7 +179,7 @@ def test_a_share_by_three_steps_solves_the_same_equations_as_bch_where_both_are_
 
 @pytest.fixture(scope="module")
 def post():
-    return laplace_posterior(two_groups(200, gap=3.5), 2, "tied", draws=60)
+    return laplace_posterior(two_groups(200, gap=5.0), 2, "tied", draws=60)
 
 
 def outside(n=200, seed=0):

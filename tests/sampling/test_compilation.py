@@ -74,7 +74,7 @@ def test_pointer_route_gives_the_same_density(name: str) -> None:
     call = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_uint64, *[ctypes.c_void_p] * 4)(_log_density.address)
     code = call(density.size, u.ctypes.data, gradient.ctypes.data, value.ctypes.data, record.ctypes.data)
     assert code == 0
-    assert len(arrays) == 8
+    assert len(arrays) == 5
     expected, slope = density(centre + spread @ u)
     assert value[0] == pytest.approx(expected, rel=1e-12)
     assert np.allclose(gradient, spread.T @ slope, rtol=1e-9)
