@@ -81,9 +81,18 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="the commands are written for a POSIX shell")
-@pytest.mark.parametrize("command", [c for c in commands() if c not in NOT_RUN])
-def test_a_command_runs(command: str, folder: Path) -> None:
-    # In the order of the pages: later commands read what earlier ones have written.
+def test_the_commands_run_and_write_what_the_pages_say(folder: Path) -> None:
+    """In the order of the pages and in one process: later commands read what earlier ones have written."""
+    for command in commands():
+        if command not in NOT_RUN:
+            run(command, folder)
+    for report in ("faithful", "people"):
+        names = {path.name for path in (folder / "reports" / report).iterdir()}
+        assert {"report.html", "criteria.csv", "comparison.csv", "memberships.csv", "analysis.json"} <= names
+    assert (folder / "faithful-2.nc").stat().st_size > 10_000
+
+
+def run(command: str, folder: Path) -> None:
     path = os.pathsep.join([str(folder / "bin"), os.environ["PATH"]])
     # A home of its own, but not a cache of fonts of its own.
     own = {"PATH": path, "HOME": str(folder / "home"), "SHELL": "/bin/bash", "MPLCONFIGDIR": matplotlib.get_configdir()}
@@ -98,18 +107,8 @@ def test_a_command_runs(command: str, folder: Path) -> None:
         check=False,
         timeout=300,
     )
-    assert done.returncode == commands()[command], done.stderr[-2000:]
+    assert done.returncode == commands()[command], f"{command}\n{done.stderr[-2000:]}"
     assert "Traceback" not in done.stderr
-
-
-@pytest.mark.slow
-def test_the_commands_have_written_what_the_pages_say(folder: Path) -> None:
-    if not (folder / "grid.json").exists():
-        pytest.skip("the commands have not run")
-    for report in ("faithful", "people"):
-        names = {path.name for path in (folder / "reports" / report).iterdir()}
-        assert {"report.html", "criteria.csv", "comparison.csv", "memberships.csv", "analysis.json"} <= names
-    assert (folder / "faithful-2.nc").stat().st_size > 10_000
 
 
 def test_the_shorter_forms_are_used() -> None:
