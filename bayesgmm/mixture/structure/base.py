@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...data import Scaling
+from ..addresses import CONSTRAIN, PULL_BACK, address_of
 from .equivalence import family, narrower, reduced
 from .parts import Part
 
@@ -102,6 +103,7 @@ class Structure(ABC):
     name: str
     letters: str  # mclust's for volume, shape and orientation, E equal, V varying, I identity
     label: str
+    maps: tuple[Callable[..., Any], Callable[..., Any]]  # u -> factors and its gradient, as `addresses` compiles them
     common_scale: bool = False  # whether all features must keep one scale for the structure to be the same
 
     def __repr__(self) -> str:
@@ -302,6 +304,7 @@ class Structure(ABC):
         """Values of the parts, as `assemble` takes them, of covariances (..., K, D, D) near the structure."""
 
     @property
-    @abstractmethod
     def addresses(self) -> tuple[int, int]:
         """C functions of `addresses.CONSTRAIN` and `addresses.PULL_BACK`: u -> factors, and its gradient."""
+        constrain, pull_back = self.maps
+        return address_of(constrain, CONSTRAIN), address_of(pull_back, PULL_BACK)

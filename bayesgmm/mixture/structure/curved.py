@@ -18,6 +18,7 @@ from .base import Structure
 from .diag import DIAG, Diag
 from .full import FULL, Full
 from .matrices import outer
+from .parts import Correlations, Orientations, Part, factored
 from .spectra import nearest_spectra, raised_spectra, volumes_and_shapes
 from .turning import turn_axes
 
@@ -50,6 +51,9 @@ class Axial(Diag):
             raised[low] = raised_spectra(self.letters, covariances[low], floor)
             return raised, covariances
         return covariances, covariances
+
+    def parts(self, n_components: int, n_features: int) -> tuple[Part, ...]:
+        return factored(self.letters, None, n_components, n_features)
 
     def assemble(self, parts: Mapping[str, Any], n_features: int) -> Any:
         """Diagonal factors, from volumes (..., V, 1) and shapes (..., H, D), V and H one or K."""
@@ -93,6 +97,9 @@ class Triangular(Oriented):
     What is shared is linear in U and log e of S = U diag(e) U', U unit lower triangular: extrapolation keeps it.
     """
 
+    def parts(self, n_components: int, n_features: int) -> tuple[Part, ...]:
+        return factored(self.letters, Correlations, n_components, n_features)
+
     def coordinates(self, covariances: Array) -> Array:
         factor = np.linalg.cholesky(covariances)
         diagonal = np.einsum("...ii->...i", factor)
@@ -114,6 +121,9 @@ class Turned(Oriented):
     """Volumes, shapes and orientations: covariances are D diag(volume shape)^2 D', D of rotations."""
 
     common_scale = True
+
+    def parts(self, n_components: int, n_features: int) -> tuple[Part, ...]:
+        return factored(self.letters, Orientations, n_components, n_features)
 
     def assemble(self, parts: Mapping[str, Any], n_features: int) -> Any:
         """Factors D diag(volume shape), not triangular."""

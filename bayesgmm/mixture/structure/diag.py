@@ -9,7 +9,7 @@ import numpy as np
 from numba import carray
 from numpy.typing import NDArray
 
-from ..addresses import CONSTRAIN, PULL_BACK, address_of, doubles
+from ..addresses import doubles
 from .base import Entry, Layout, Structure
 from .maps import fill_axes, pull_axes
 from .matrices import LoneVariances
@@ -42,6 +42,7 @@ class Diag(LoneVariances, Structure):
     name = "diag"
     letters = "VVI"
     label = "each component its own variances"
+    maps = _constrain, _pull_back
 
     def shape(self, n_components: int, n_features: int) -> tuple[int, ...]:
         return (n_components, n_features)
@@ -93,10 +94,6 @@ class Diag(LoneVariances, Structure):
 
     def disassemble(self, dense: Array) -> dict[str, Array]:
         return {"scales": np.sqrt(np.diagonal(dense, axis1=-2, axis2=-1))}
-
-    @property
-    def addresses(self) -> tuple[int, int]:
-        return address_of(_constrain, CONSTRAIN), address_of(_pull_back, PULL_BACK)
 
 
 DIAG = Diag()

@@ -9,7 +9,7 @@ import numpy as np
 from numba import carray
 from numpy.typing import NDArray
 
-from ..addresses import CONSTRAIN, PULL_BACK, address_of, doubles
+from ..addresses import doubles
 from .base import Entry, Layout, Structure
 from .diag import DIAG
 from .maps import fill_axes, pull_axes
@@ -44,6 +44,7 @@ class EEI(LoneVariances, Structure):
     name = "EEI"
     letters = "EEI"
     label = "one set of variances shared by all"
+    maps = _constrain, _pull_back
 
     def shape(self, n_components: int, n_features: int) -> tuple[int, ...]:
         return (n_features,)
@@ -100,7 +101,3 @@ class EEI(LoneVariances, Structure):
     @property
     def pointwise(self) -> Structure:
         return DIAG
-
-    @property
-    def addresses(self) -> tuple[int, int]:
-        return address_of(_constrain, CONSTRAIN), address_of(_pull_back, PULL_BACK)

@@ -6,10 +6,9 @@ import numpy as np
 from numba import carray
 from numpy.typing import NDArray
 
-from ..addresses import CONSTRAIN, PULL_BACK, address_of, doubles
+from ..addresses import doubles
 from .curved import OwnAxes, turned
 from .maps_oriented import fill_turned, pull_turned
-from .parts import Orientations, Part, Shapes, Volumes
 
 __all__ = ["EEV"]
 
@@ -40,21 +39,10 @@ class EEV(OwnAxes):
     name = "EEV"
     letters = "EEV"
     label = "same size and shape, each component its own orientation"
+    maps = _constrain, _pull_back
 
     def maximise(self, counts: Array, shift: Array, second: Array, start: Array | None = None) -> Array:
         """Closed: each component's principal axes, and the average of their variances along them, in order."""
         values, axes = np.linalg.eigh(self.within(counts, shift, second))
         common = values.sum(-2, keepdims=True) / counts.sum(-1)[..., None, None]
         return turned(np.broadcast_to(common, values.shape), axes)
-
-    def parts(self, n_components: int, n_features: int) -> tuple[Part, ...]:
-        n_pairs = n_features * (n_features - 1) // 2
-        return (
-            Volumes((), 1, 1, n_features),
-            Shapes(("contrast",), 1, n_features - 1, n_features),
-            Orientations(("cluster", "pair"), n_components, n_pairs, n_features),
-        )
-
-    @property
-    def addresses(self) -> tuple[int, int]:
-        return address_of(_constrain, CONSTRAIN), address_of(_pull_back, PULL_BACK)

@@ -9,7 +9,7 @@ import numpy as np
 from numba import carray
 from numpy.typing import NDArray
 
-from ..addresses import CONSTRAIN, PULL_BACK, address_of, doubles
+from ..addresses import doubles
 from .base import Entry, Layout, Structure
 from .maps import fill_axes, pull_axes
 from .matrices import LoneVariances
@@ -45,6 +45,7 @@ class EII(LoneVariances, Structure):
     letters = "EII"
     label = "one sphere shared by all"
     common_scale = True
+    maps = _constrain, _pull_back
 
     def shape(self, n_components: int, n_features: int) -> tuple[int, ...]:
         return (1,)
@@ -103,7 +104,3 @@ class EII(LoneVariances, Structure):
     @property
     def pointwise(self) -> Structure:
         return SPHERICAL
-
-    @property
-    def addresses(self) -> tuple[int, int]:
-        return address_of(_constrain, CONSTRAIN), address_of(_pull_back, PULL_BACK)

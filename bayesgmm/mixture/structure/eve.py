@@ -6,10 +6,9 @@ import numpy as np
 from numba import carray
 from numpy.typing import NDArray
 
-from ..addresses import CONSTRAIN, PULL_BACK, address_of, doubles
+from ..addresses import doubles
 from .curved import SharedAxes, turned
 from .maps_oriented import fill_turned, pull_turned
-from .parts import Orientations, Part, Shapes, Volumes
 from .spectra import volumes
 
 __all__ = ["EVE"]
@@ -41,6 +40,7 @@ class EVE(SharedAxes):
     name = "EVE"
     letters = "EVE"
     label = "same size and orientation, each component its own shape"
+    maps = _constrain, _pull_back
 
     def maximise(self, counts: Array, shift: Array, second: Array, start: Array | None = None) -> Array:
         """Axes by turns (`rotation.turn_axes`); along them each component's own spread to a common volume."""
@@ -49,15 +49,3 @@ class EVE(SharedAxes):
         own = volumes(spreads)
         common = own.sum(-1, keepdims=True) / counts.sum(-1, keepdims=True)
         return turned(spreads * (common / own)[..., None], axes[..., None, :, :])
-
-    def parts(self, n_components: int, n_features: int) -> tuple[Part, ...]:
-        n_pairs = n_features * (n_features - 1) // 2
-        return (
-            Volumes((), 1, 1, n_features),
-            Shapes(("cluster", "contrast"), n_components, n_features - 1, n_features),
-            Orientations(("pair",), 1, n_pairs, n_features),
-        )
-
-    @property
-    def addresses(self) -> tuple[int, int]:
-        return address_of(_constrain, CONSTRAIN), address_of(_pull_back, PULL_BACK)

@@ -6,10 +6,9 @@ import numpy as np
 from numba import carray
 from numpy.typing import NDArray
 
-from ..addresses import CONSTRAIN, PULL_BACK, address_of, doubles
+from ..addresses import doubles
 from .curved import Axial
 from .maps import fill_axial, pull_axial
-from .parts import Part, Shapes, Volumes
 from .spectra import volumes
 
 __all__ = ["EVI"]
@@ -37,6 +36,7 @@ class EVI(Axial):
     name = "EVI"
     letters = "EVI"
     label = "same size, each component its own shape along the axes"
+    maps = _constrain, _pull_back
 
     def maximise(self, counts: Array, shift: Array, second: Array, start: Array | None = None) -> Array:
         """Closed: each component's own spread to a common volume, the average of theirs."""
@@ -44,13 +44,3 @@ class EVI(Axial):
         own = volumes(spreads)
         common = own.sum(-1, keepdims=True) / counts.sum(-1, keepdims=True)
         return np.maximum(spreads, np.finfo(float).tiny) * (common / own)[..., None]
-
-    def parts(self, n_components: int, n_features: int) -> tuple[Part, ...]:
-        return (
-            Volumes((), 1, 1, n_features),
-            Shapes(("cluster", "contrast"), n_components, n_features - 1, n_features),
-        )
-
-    @property
-    def addresses(self) -> tuple[int, int]:
-        return address_of(_constrain, CONSTRAIN), address_of(_pull_back, PULL_BACK)

@@ -9,11 +9,10 @@ import numpy as np
 from numba import carray
 from numpy.typing import NDArray
 
-from ..addresses import CONSTRAIN, PULL_BACK, address_of, doubles
+from ..addresses import doubles
 from .curved import Triangular
 from .maps_oriented import fill_sheared, pull_sheared
 from .matrices import scales_and_correlations
-from .parts import Correlations, Part, Shapes, Volumes
 from .spectra import volumes
 
 __all__ = ["EVV"]
@@ -44,6 +43,7 @@ class EVV(Triangular):
     name = "EVV"
     letters = "EVV"
     label = "same volume, each component its own shape and orientation"
+    maps = _constrain, _pull_back
 
     def maximise(self, counts: Array, shift: Array, second: Array, start: Array | None = None) -> Array:
         """Closed: each component's own matrix to a common volume, the average of theirs."""
@@ -51,14 +51,6 @@ class EVV(Triangular):
         own = np.exp(np.linalg.slogdet(within)[1] / within.shape[-1])
         common = own.sum(-1, keepdims=True) / counts.sum(-1, keepdims=True)
         return within * (common / own)[..., None, None]
-
-    def parts(self, n_components: int, n_features: int) -> tuple[Part, ...]:
-        n_pairs = n_features * (n_features - 1) // 2
-        return (
-            Volumes((), 1, 1, n_features),
-            Shapes(("cluster", "contrast"), n_components, n_features - 1, n_features),
-            Correlations(("cluster", "pair"), n_components, n_pairs, n_features),
-        )
 
     def assemble(self, parts: Mapping[str, Any], n_features: int) -> Any:
         """The volume is that of the whole matrix: correlations take none of it away."""
@@ -71,7 +63,3 @@ class EVV(Triangular):
         volume = np.exp(0.5 * np.linalg.slogdet(dense)[1].mean(-1) / dense.shape[-1])
         shape = own["scales"] / volumes(own["scales"])[..., None]
         return {"volume": volume[..., None, None], "shape": shape, "correlations": own["correlations"]}
-
-    @property
-    def addresses(self) -> tuple[int, int]:
-        return address_of(_constrain, CONSTRAIN), address_of(_pull_back, PULL_BACK)

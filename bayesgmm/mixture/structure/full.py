@@ -9,7 +9,7 @@ import numpy as np
 from numba import carray
 from numpy.typing import NDArray
 
-from ..addresses import CONSTRAIN, PULL_BACK, address_of, doubles
+from ..addresses import doubles
 from .base import Entry, Layout, Structure
 from .maps import fill_correlated, fill_scales, pull_correlated
 from .matrices import (
@@ -60,6 +60,7 @@ class Full(Matrices, Structure):
     name = "full"
     letters = "VVV"
     label = "each component its own matrix"
+    maps = _constrain, _pull_back
 
     def shape(self, n_components: int, n_features: int) -> tuple[int, ...]:
         return (n_components, n_features, n_features)
@@ -118,10 +119,6 @@ class Full(Matrices, Structure):
 
     def disassemble(self, dense: Array) -> dict[str, Array]:
         return scales_and_correlations(dense)
-
-    @property
-    def addresses(self) -> tuple[int, int]:
-        return address_of(_constrain, CONSTRAIN), address_of(_pull_back, PULL_BACK)
 
 
 FULL = Full()

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ..correlation import factor_from_odds, odds_from_factor
 from ..rotation import coordinates_of, rotation_at
 
-__all__ = ["Correlations", "Orientations", "Part", "Scales", "Shapes", "Volumes", "contrasts"]
+__all__ = ["Correlations", "Orientations", "Part", "Scales", "Shapes", "Volumes", "contrasts", "factored"]
 
 Array = NDArray[np.float64]
 
@@ -97,16 +97,10 @@ class Correlations(Part):
         return odds.reshape(*odds.shape[:-2], self.length)
 
 
-class Volumes(Part):
+class Volumes(Scales):
     """Geometric means (..., G, 1) of the standard deviations along the axes; coordinates are their logarithms."""
 
     name = "volume"
-
-    def constrain(self, u: Array) -> Array:
-        return np.exp(self.blocks(u))
-
-    def unconstrain(self, values: Array) -> Array:
-        return np.log(values).reshape(*values.shape[:-2], self.length)
 
 
 class Shapes(Part):
@@ -151,6 +145,17 @@ class Orientations(Part):
     def numbers(self) -> Array:
         one = np.broadcast_to(np.eye(self.n_features), (self.n_blocks, self.n_features, self.n_features))
         return np.ravel(one if self.reference is None else self.reference)
+
+
+def factored(letters: str, directions: type[Part] | None, n_components: int, n_features: int) -> tuple[Part, ...]:
+    """Volume, shape and, unless components are axis-parallel, directions: own where mclust's letter is V, else shared."""
+    sizes: list[tuple[type[Part], tuple[str, ...], int]] = [(Volumes, (), 1), (Shapes, ("contrast",), n_features - 1)]
+    if directions is not None:
+        sizes.append((directions, ("pair",), n_features * (n_features - 1) // 2))
+    return tuple(
+        part(("cluster", *dims), n_components, size, n_features) if letter == "V" else part(dims, 1, size, n_features)
+        for letter, (part, dims, size) in zip(letters, sizes, strict=False)
+    )
 
 
 @lru_cache(maxsize=64)

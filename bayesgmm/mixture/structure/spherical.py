@@ -9,7 +9,7 @@ import numpy as np
 from numba import carray
 from numpy.typing import NDArray
 
-from ..addresses import CONSTRAIN, PULL_BACK, address_of, doubles
+from ..addresses import doubles
 from .base import Entry, Layout, Structure
 from .maps import fill_axes, pull_axes
 from .matrices import LoneVariances
@@ -41,6 +41,7 @@ class Spherical(LoneVariances, Structure):
     letters = "VII"
     label = "each component its own sphere"
     common_scale = True
+    maps = _constrain, _pull_back
 
     def shape(self, n_components: int, n_features: int) -> tuple[int, ...]:
         return (n_components,)
@@ -92,10 +93,6 @@ class Spherical(LoneVariances, Structure):
     def disassemble(self, dense: Array) -> dict[str, Array]:
         variances = np.diagonal(dense, axis1=-2, axis2=-1).mean(-1, keepdims=True)
         return {"scales": np.sqrt(variances)}
-
-    @property
-    def addresses(self) -> tuple[int, int]:
-        return address_of(_constrain, CONSTRAIN), address_of(_pull_back, PULL_BACK)
 
 
 SPHERICAL = Spherical()

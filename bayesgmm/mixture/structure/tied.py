@@ -9,7 +9,7 @@ import numpy as np
 from numba import carray
 from numpy.typing import NDArray
 
-from ..addresses import CONSTRAIN, PULL_BACK, address_of, doubles
+from ..addresses import doubles
 from .base import Entry, Layout, Structure
 from .full import FULL
 from .maps import fill_correlated, fill_scales, pull_correlated
@@ -51,6 +51,7 @@ class Tied(Matrices, Structure):
     name = "tied"
     letters = "EEE"
     label = "one matrix shared by all"
+    maps = _constrain, _pull_back
 
     def shape(self, n_components: int, n_features: int) -> tuple[int, ...]:
         return (n_features, n_features)
@@ -113,7 +114,3 @@ class Tied(Matrices, Structure):
 
     def disassemble(self, dense: Array) -> dict[str, Array]:
         return scales_and_correlations(dense[..., :1, :, :])
-
-    @property
-    def addresses(self) -> tuple[int, int]:
-        return address_of(_constrain, CONSTRAIN), address_of(_pull_back, PULL_BACK)

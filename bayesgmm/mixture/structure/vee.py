@@ -9,11 +9,10 @@ import numpy as np
 from numba import carray
 from numpy.typing import NDArray
 
-from ..addresses import CONSTRAIN, PULL_BACK, address_of, doubles
+from ..addresses import doubles
 from .curved import Triangular
 from .maps_oriented import fill_sheared, pull_sheared
 from .matrices import scales_and_correlations
-from .parts import Correlations, Part, Shapes, Volumes
 from .spectra import volumes_and_shapes
 
 __all__ = ["VEE"]
@@ -46,6 +45,7 @@ class VEE(Triangular):
     name = "VEE"
     letters = "VEE"
     label = "same shape and orientation, each component its own size"
+    maps = _constrain, _pull_back
 
     def maximise(self, counts: Array, shift: Array, second: Array, start: Array | None = None) -> Array:
         """Sizes for the matrix and the matrix for the sizes in turn (Celeux & Govaert 1995, section 3, model lambda_k C)."""
@@ -62,24 +62,12 @@ class VEE(Triangular):
         sizes = np.einsum("...ij,...kij->...k", np.linalg.inv(shape), within) / rows
         return sizes[..., None, None] * shape[..., None, :, :]
 
-    def parts(self, n_components: int, n_features: int) -> tuple[Part, ...]:
-        n_pairs = n_features * (n_features - 1) // 2
-        return (
-            Volumes(("cluster",), n_components, 1, n_features),
-            Shapes(("contrast",), 1, n_features - 1, n_features),
-            Correlations(("pair",), 1, n_pairs, n_features),
-        )
-
     def assemble(self, parts: Mapping[str, Any], n_features: int) -> Any:
         return (parts["volume"] * parts["shape"])[..., :, :, None] * parts["correlations"]
 
     def disassemble(self, dense: Array) -> dict[str, Array]:
         own = scales_and_correlations(dense)
         return volumes_and_shapes(self.letters, own["scales"]) | {"correlations": own["correlations"][..., :1, :, :]}
-
-    @property
-    def addresses(self) -> tuple[int, int]:
-        return address_of(_constrain, CONSTRAIN), address_of(_pull_back, PULL_BACK)
 
 
 def _without_volume(matrix: Array) -> Array:

@@ -6,10 +6,9 @@ import numpy as np
 from numba import carray
 from numpy.typing import NDArray
 
-from ..addresses import CONSTRAIN, PULL_BACK, address_of, doubles
+from ..addresses import doubles
 from .curved import Axial
 from .maps import fill_axial, pull_axial
-from .parts import Part, Shapes, Volumes
 from .spectra import fit_products
 
 __all__ = ["VEI"]
@@ -37,16 +36,7 @@ class VEI(Axial):
     name = "VEI"
     letters = "VEI"
     label = "same shape along the axes, each component its own size"
+    maps = _constrain, _pull_back
 
     def maximise(self, counts: Array, shift: Array, second: Array, start: Array | None = None) -> Array:
         return fit_products(counts, second - counts[..., None] * shift**2, None if start is None else start[..., 0, :])
-
-    def parts(self, n_components: int, n_features: int) -> tuple[Part, ...]:
-        return (
-            Volumes(("cluster",), n_components, 1, n_features),
-            Shapes(("contrast",), 1, n_features - 1, n_features),
-        )
-
-    @property
-    def addresses(self) -> tuple[int, int]:
-        return address_of(_constrain, CONSTRAIN), address_of(_pull_back, PULL_BACK)

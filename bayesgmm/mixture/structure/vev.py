@@ -6,10 +6,9 @@ import numpy as np
 from numba import carray
 from numpy.typing import NDArray
 
-from ..addresses import CONSTRAIN, PULL_BACK, address_of, doubles
+from ..addresses import doubles
 from .curved import OwnAxes, turned
 from .maps_oriented import fill_turned, pull_turned
-from .parts import Orientations, Part, Shapes, Volumes
 from .spectra import fit_products
 
 __all__ = ["VEV"]
@@ -41,21 +40,10 @@ class VEV(OwnAxes):
     name = "VEV"
     letters = "VEV"
     label = "same shape, each component its own size and orientation"
+    maps = _constrain, _pull_back
 
     def maximise(self, counts: Array, shift: Array, second: Array, start: Array | None = None) -> Array:
         """Each component's principal axes, and along them, in order, the sizes and the shape of VEI (Celeux & Govaert 1995)."""
         values, axes = np.linalg.eigh(self.within(counts, shift, second))
         shape = None if start is None else np.linalg.eigvalsh(start[..., 0, :, :])
         return turned(fit_products(counts, values, shape), axes)
-
-    def parts(self, n_components: int, n_features: int) -> tuple[Part, ...]:
-        n_pairs = n_features * (n_features - 1) // 2
-        return (
-            Volumes(("cluster",), n_components, 1, n_features),
-            Shapes(("contrast",), 1, n_features - 1, n_features),
-            Orientations(("cluster", "pair"), n_components, n_pairs, n_features),
-        )
-
-    @property
-    def addresses(self) -> tuple[int, int]:
-        return address_of(_constrain, CONSTRAIN), address_of(_pull_back, PULL_BACK)

@@ -6,10 +6,9 @@ import numpy as np
 from numba import carray
 from numpy.typing import NDArray
 
-from ..addresses import CONSTRAIN, PULL_BACK, address_of, doubles
+from ..addresses import doubles
 from .curved import SharedAxes, turned
 from .maps_oriented import fill_turned, pull_turned
-from .parts import Orientations, Part, Shapes, Volumes
 
 __all__ = ["VVE"]
 
@@ -42,21 +41,10 @@ class VVE(SharedAxes):
     name = "VVE"
     letters = "VVE"
     label = "same orientation, each component its own size and shape"
+    maps = _constrain, _pull_back
 
     def maximise(self, counts: Array, shift: Array, second: Array, start: Array | None = None) -> Array:
         """Axes by turns (`rotation.turn_axes`); along them each component's own variances."""
         within = self.within(counts, shift, second)
         axes, spreads = self.turned_to(counts, within, start)
         return turned(spreads / counts[..., None], axes[..., None, :, :])
-
-    def parts(self, n_components: int, n_features: int) -> tuple[Part, ...]:
-        n_pairs = n_features * (n_features - 1) // 2
-        return (
-            Volumes(("cluster",), n_components, 1, n_features),
-            Shapes(("cluster", "contrast"), n_components, n_features - 1, n_features),
-            Orientations(("pair",), 1, n_pairs, n_features),
-        )
-
-    @property
-    def addresses(self) -> tuple[int, int]:
-        return address_of(_constrain, CONSTRAIN), address_of(_pull_back, PULL_BACK)
