@@ -1,21 +1,8 @@
-"""Mixtures of any structure, and tables with holes."""
+"""Tables with holes."""
 
 from __future__ import annotations
 
 import numpy as np
-
-from bayesgmm.mixture import Mixture, structure_named
-
-
-def random_mixture(rng: np.random.Generator, name: str, k: int, d: int) -> Mixture:
-    """A mixture of the structure, from random dense covariances by its own M-step."""
-    structure = structure_named(name)
-    root = rng.normal(size=(k, d, d)) * 0.4 + np.eye(d)
-    dense = root @ np.swapaxes(root, -1, -2) + 0.05 * np.eye(d)
-    weights = rng.dirichlet(np.full(k, 2.0))
-    second = structure.reduce(weights[:, None, None] * dense)
-    means = rng.normal(size=(k, d))
-    return Mixture(structure, weights, means, structure.maximise(weights, np.zeros((k, d)), second))
 
 
 def hidden(x: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:

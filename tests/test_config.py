@@ -12,13 +12,7 @@ from bayesgmm.cli.options import parse_names, parse_priors, priors_for
 from bayesgmm.data import InputError, as_table
 from bayesgmm.posterior import HalfNormalScale, InverseGammaScale, Priors
 
-
-def run(monkeypatch, capsys, *arguments: str) -> tuple[int, str, str]:
-    monkeypatch.setattr(sys, "argv", ["bayesgmm", *arguments])
-    with pytest.raises(SystemExit) as stop:
-        main()
-    out, err = capsys.readouterr()
-    return int(stop.value.code or 0), out, err
+from .command_line import run
 
 
 @pytest.fixture

@@ -12,7 +12,8 @@ from bayesgmm.mixture import Design, Mixture, expected_statistics, log_density, 
 from bayesgmm.mixture.structure import STRUCTURES
 from bayesgmm.posterior.coordinates import Coordinates
 
-from ..incomplete_fixtures import random_mixture, two_groups
+from ..incomplete_fixtures import two_groups
+from ..mixture_fixtures import random_mixture
 
 
 def observed_log_likelihood(mixture: Mixture, x: np.ndarray, weight: np.ndarray) -> float:

@@ -3,26 +3,13 @@
 import numpy as np
 import pytest
 
-from bayesgmm.data import Scaling
 from bayesgmm.em import fit_mixture
 from bayesgmm.em.score import score
-from bayesgmm.em.search.moves import batch_of
-from bayesgmm.em.search.starts import Rows, make_starts
-from bayesgmm.mixture import COVARIANCE_TYPES, Design, Mixture, expected_statistics, log_density, structure_named
+from bayesgmm.mixture import COVARIANCE_TYPES, Design, Mixture, expected_statistics, log_density
+
+from ..mixture_fixtures import blobs, started
 
 structures = pytest.mark.parametrize("name", COVARIANCE_TYPES)
-
-
-def blobs(seed: int, n: int = 120, d: int = 2, k: int = 3) -> np.ndarray:
-    rng = np.random.default_rng(seed)
-    return rng.normal(size=(k, d))[rng.integers(k, size=n)] * 2.5 + rng.normal(size=(n, d))
-
-
-def started(name: str, x: np.ndarray, k: int, count: int, seed: int) -> tuple[Design, Mixture]:
-    structure = structure_named(name)
-    z = Scaling.of(x, common=structure.common_scale).standardise(x)
-    starts = make_starts(structure, Rows(z), k, count, np.random.default_rng(seed))
-    return Design.of(z, structure), batch_of(starts)
 
 
 @structures

@@ -10,12 +10,9 @@ from bayesgmm.em.search.moves import batch_of
 from bayesgmm.em.search.starts import Rows, make_starts
 from bayesgmm.mixture import COVARIANCE_TYPES, Design, Mixture, expected_statistics, structure_named
 
+from ..mixture_fixtures import blobs
+
 structures = pytest.mark.parametrize("name", COVARIANCE_TYPES)
-
-
-def blobs(seed: int, n: int = 120, d: int = 2, k: int = 3) -> np.ndarray:
-    rng = np.random.default_rng(seed)
-    return rng.normal(size=(k, d))[rng.integers(k, size=n)] * 2.5 + rng.normal(size=(n, d))
 
 
 @structures

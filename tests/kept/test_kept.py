@@ -14,8 +14,9 @@ import pytest
 from scipy import stats
 
 import bayesgmm as bg
-from bayesgmm.cli import main
 from bayesgmm.data import InputError
+
+from ..command_line import run
 
 RNG = np.random.default_rng(1)
 FRAME = pd.DataFrame(np.r_[RNG.normal(0, 1, (60, 2)), RNG.normal(6, 2, (60, 2))] * [1.0, 1000.0], columns=["a", "b"])
@@ -172,14 +173,6 @@ def test_what_cannot_be_saved_is_refused(wrong, tmp_path) -> None:
     path = tmp_path / wrong[1] if isinstance(wrong[1], str) and wrong[1] else wrong[1]
     with pytest.raises(InputError):
         bg.save_model(model, path)
-
-
-def run(monkeypatch, capsys, *arguments: str) -> tuple[int, str, str]:
-    monkeypatch.setattr(sys, "argv", ["bayesgmm", *arguments])
-    with pytest.raises(SystemExit) as stop:
-        main()
-    out, err = capsys.readouterr()
-    return int(stop.value.code or 0), out, err
 
 
 @pytest.mark.parametrize("file", ["new.csv", "new.parquet", "new.csv.gz", "new.jsonl"])

@@ -1,17 +1,17 @@
 """Next month: the update is the posterior of all rows, labels keep their meaning, and what changed is said."""
 
 import json
-import sys
 
 import numpy as np
 import pandas as pd
 import pytest
 
 import bayesgmm as bg
-from bayesgmm.cli import main
 from bayesgmm.data import InputError
 from bayesgmm.kept.drift import drift_table, match
 from bayesgmm.kept.sequential import _next_power, _systematic
+
+from ..command_line import run
 
 CENTRES = ((0.0, 0.0), (6.0, 0.0), (0.0, 7.0))
 
@@ -182,14 +182,6 @@ def test_what_is_no_model_is_refused() -> None:
     for model in (None, 5, "model.json", bg.GaussianMixture(2)):
         with pytest.raises(InputError, match="no fitted model"):
             bg.update(model, SAME)
-
-
-def run(monkeypatch, capsys, *arguments: str) -> tuple[int, str, str]:
-    monkeypatch.setattr(sys, "argv", ["bayesgmm", *arguments])
-    with pytest.raises(SystemExit) as stop:
-        main()
-    out, err = capsys.readouterr()
-    return int(stop.value.code or 0), out, err
 
 
 def test_from_the_command_line(kept, updated, tmp_path, monkeypatch, capsys) -> None:

@@ -21,16 +21,7 @@ from bayesgmm.mixture import (
 from bayesgmm.mixture.estep import is_narrow
 from bayesgmm.mixture.kernel import accumulate, exp, expect_into
 
-
-def random_mixture(rng: np.random.Generator, name: str, k: int, d: int) -> Mixture:
-    """A mixture of the structure, from random dense covariances by its own M-step."""
-    structure = structure_named(name)
-    root = rng.normal(size=(k, d, d)) * 0.4 + np.eye(d)
-    dense = root @ np.swapaxes(root, -1, -2) + 0.05 * np.eye(d)
-    weights = rng.dirichlet(np.full(k, 2.0))
-    second = structure.reduce(weights[:, None, None] * dense)
-    means = rng.normal(size=(k, d))
-    return Mixture(structure, weights, means, structure.maximise(weights, np.zeros((k, d)), second))
+from ..mixture_fixtures import random_mixture
 
 
 def brute_force(mixture: Mixture, x: np.ndarray) -> np.ndarray:

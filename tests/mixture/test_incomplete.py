@@ -27,7 +27,8 @@ from bayesgmm.mixture import (
 )
 from bayesgmm.mixture.structure import STRUCTURES
 
-from ..incomplete_fixtures import hidden, random_mixture
+from ..incomplete_fixtures import hidden
+from ..mixture_fixtures import random_mixture
 
 
 def row_terms(mixture: Mixture, row: np.ndarray) -> np.ndarray:

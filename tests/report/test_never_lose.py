@@ -16,11 +16,12 @@ import pandas as pd
 import pytest
 
 import bayesgmm as bg
-from bayesgmm.cli import main
 from bayesgmm.data import InputError
 from bayesgmm.data.writing import inert, write_bytes
 from bayesgmm.report.files import prepare_folder, reserved
 from bayesgmm.report.swap import finish, named_by, staged
+
+from ..command_line import run
 
 NAMES = ["=1+1", "@SUM(A1)", "+cmd|' /C calc'!A0", "-2+3", "\tx", "plain", "-5", "7"] + [f"r{i}" for i in range(32)]
 
@@ -47,14 +48,6 @@ def saved(data, tmp_path_factory) -> Path:
 @pytest.fixture
 def folder(saved, tmp_path) -> Path:
     return Path(shutil.copytree(saved, tmp_path / "report"))
-
-
-def run(monkeypatch, capsys, *arguments: str) -> tuple[int, str, str]:
-    monkeypatch.setattr(sys, "argv", ["bayesgmm", *arguments])
-    with pytest.raises(SystemExit) as stop:
-        main()
-    out, err = capsys.readouterr()
-    return int(stop.value.code or 0), out, err
 
 
 def written(folder: Path, version: str, files: list[str]) -> None:
