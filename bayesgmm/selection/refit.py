@@ -76,11 +76,8 @@ class Refit:
     @cached_property
     def _points(self) -> Array:
         """All draws (S, P), labels aligned."""
-        view, target = self.view, self.view.target
-        if target.n_components == 1:
-            return view.unconstrained
-        order = target.labels(view.unconstrained, view.em.standardised(view.scaling))
-        return target.coordinates.permuted(view.unconstrained, order)
+        view = self.view
+        return view.target.in_region(view.unconstrained, view.em.standardised(view.scaling))
 
     @cached_property
     def _transport(self) -> Transport:
@@ -133,8 +130,7 @@ class Refit:
         )
         modes = []
         for mixture in starting_mixtures(fit)[:_OPTIMA]:
-            start = end.start_at(mixture.standardised(end.scaling))[None]
-            start = end.coordinates.permuted(start, end.labels(start, self._transport.pivot))[0]
+            start = end.in_region(end.start_at(mixture.standardised(end.scaling))[None], self._transport.pivot)[0]
             if np.isfinite(end(start)[0]):
                 with single_threaded_blas():
                     modes.append(find_mode(end, start))

@@ -263,9 +263,7 @@ class _Model:
 
     def aligned(self, target: Target, points: Array) -> Array:
         points = points[:: max(1, len(points) // _DRAWS)][:_DRAWS]
-        if target.n_components == 1:
-            return points
-        return target.coordinates.permuted(points, target.labels(points, self.view.em.standardised(self.view.scaling)))
+        return target.in_region(points, self.view.em.standardised(self.view.scaling))
 
     @cached_property
     def transport(self) -> Transport:

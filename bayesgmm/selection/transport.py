@@ -127,9 +127,9 @@ class Transport:
         return Moved(log_ratio, pareto_k, 0.0, points, log_weights, end, mode)
 
     def _lost(self, moved: Moved) -> float:
-        if self.target.n_components == 1 or not np.isfinite(moved.log_ratio):
+        if not np.isfinite(moved.log_ratio):
             return 0.0
-        kept = (moved.end.labels(moved.points, self.pivot) == np.arange(self.target.n_components)).all(1)
+        kept = moved.end.are_in_region(moved.points, self.pivot)
         weight = np.exp(moved.log_weights)
         return float(weight[~kept].sum() / weight.sum())
 

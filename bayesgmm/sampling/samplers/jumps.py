@@ -141,9 +141,8 @@ class _Walkers:
             change += each[at, which] - self.each[at, which]
         log_ratio = np.where(np.isfinite(log_p), log_p - self.log_density + change, -np.inf)
         moved = np.log(self.rng.random(len(at))) < log_ratio
-        if self.target.n_components > 1 and moved.any():
-            kept = self.target.labels(proposed[moved], self.pivot) == np.arange(self.target.n_components)
-            moved[np.flatnonzero(moved)[~kept.all(1)]] = False
+        if moved.any():
+            moved[moved] = self.target.are_in_region(proposed[moved], self.pivot)
         for own, new in ((self.points, proposed), (self.log_density, log_p), (self.each, each), (self.log_q, log_q)):
             own[moved] = new[moved]
         return moved
