@@ -13,7 +13,7 @@ from bayesgmm.data.table import Table, rows_to_score
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["framed", "part_of", "set_aside"]
+__all__ = ["framed", "set_aside"]
 
 
 def set_aside(table: Table, holdout: Any, random_seed: int = 0, missing: str = "error") -> tuple[Table, Table | None]:
@@ -48,7 +48,7 @@ def set_aside(table: Table, holdout: Any, random_seed: int = 0, missing: str = "
         )
     held = np.zeros(table.n_obs, dtype=bool)
     held[np.random.default_rng(random_seed).permutation(table.n_obs)[:count]] = True
-    return part_of(table, ~held), replace(part_of(table, held), name=f"{table.name}, held out")
+    return table.without(held), replace(table.without(~held), name=f"{table.name}, held out")
 
 
 def framed(table: Table) -> pd.DataFrame:
@@ -56,8 +56,3 @@ def framed(table: Table) -> pd.DataFrame:
     import pandas as pd
 
     return pd.DataFrame(table.values, index=table.index, columns=list(table.columns))
-
-
-def part_of(table: Table, chosen: np.ndarray) -> Table:
-    """The rows of a mask (N,), with their labels and what goes with them."""
-    return table.without(~chosen)

@@ -102,16 +102,19 @@ class Scaling:
             there = ~np.isnan(column)
             counts = None if weight is None else weight[there]
             own.append(cls.of(column[there, None], sample_weight=counts))
-        location, scale = (np.concatenate([getattr(s, part) for s in own]) for part in ("location", "scale"))
-        if common:
-            largest = scale.max()
-            scale[:] = largest * np.sqrt(np.mean((scale / largest) ** 2))
-        return cls(location, scale)
+        each = cls(*(np.concatenate([getattr(s, part) for s in own]) for part in ("location", "scale")))
+        return each.common() if common else each
 
     @classmethod
     def identity(cls, n_features: int) -> Scaling:
         """The scaling that changes nothing."""
         return cls(np.zeros(n_features), np.ones(n_features))
+
+    def common(self) -> Scaling:
+        """One scale for all columns: the root of the mean of their variances."""
+        largest = self.scale.max()
+        one = largest * np.sqrt(np.mean((self.scale / largest) ** 2))
+        return Scaling(self.location, np.full_like(self.scale, one))
 
     def standardise(self, values: ArrayLike) -> np.ndarray:
         """Values (..., D) of the data on the standardised scale."""

@@ -20,10 +20,10 @@ from ..progress import progress_display
 from .fit import fit_prepared
 from .prepare import prepare
 from .result import EMFit
-from .search.complete import filled_in
 from .search.explore import explore
 from .search.moves import splits
 from .search.pool import Plan
+from .search.scale import rows_to_start_from
 from .search.starts import Rows, make_starts
 
 __all__ = ["LikelihoodRatioTest", "likelihood_ratio_test"]
@@ -146,8 +146,7 @@ def likelihood_ratio_test(
 
 def _statistic(design: Design, near: Mixture, rng: np.random.Generator) -> float:
     """Twice the log likelihood ratio; ``near`` is where the search for the null model's optimum starts."""
-    values = design.values if design.groups is None else filled_in(design, rng)
-    rows = Rows(values, design.sample_weight if design.sample_weight.size else None)
+    rows = rows_to_start_from(design, rng)
     null, lower = _best(design, [near], rng)
     if lower is None:
         return 0.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -48,7 +49,7 @@ class Prepared:
     def structure(self) -> Structure:
         return self.design.structure
 
-    @property
+    @cached_property
     def log_jacobian(self) -> float:
         """What the log likelihood of the data as given has more than that of the standardised data."""
         if self.design.groups is None:

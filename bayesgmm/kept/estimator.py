@@ -18,7 +18,7 @@ from ..clusters import ScoredRows, summarise_rows
 from ..contrast import log_predictive
 from ..data import CI_PROB, check_ci_prob, check_switch, check_whole, checked_weight
 from ..em import MembershipTransformer, TableInput
-from ..mixture import draw_responsibilities, drawn_rows
+from ..mixture import draw_responsibilities, drawn_labels, drawn_rows
 from ..posterior import Priors
 from ..sampling import Settings, sample_posterior
 from .model import KeptPosterior
@@ -180,8 +180,7 @@ class PosteriorMixture(MembershipTransformer, TableInput, DensityMixin, BaseEsti
         check_whole("n_samples", n_samples)
         state, draws = check_random_state(self.random_state), self._model.draws
         which = state.randint(len(draws.weights), size=n_samples)
-        edges = np.cumsum(draws.weights[which], axis=1)[:, :-1]
-        labels = (state.uniform(size=(n_samples, 1)) > edges).sum(axis=1)
+        labels = drawn_labels(draws.weights[which], (n_samples,), state)
         return drawn_rows(draws, (which, labels), state), labels
 
     def save(self, path: str | Path) -> Path:

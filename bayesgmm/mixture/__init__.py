@@ -34,7 +34,7 @@ from .narrow import narrow_log_terms
 from .natural import fill_second, fill_theta, invert_lower
 from .parallel import blocks_of, run_parallel, single_threaded_blas
 from .relabel import align_labels, labels_by_pivot
-from .replicates import drawn_rows, replicates
+from .replicates import drawn_labels, drawn_rows, replicates
 from .rotation import coordinates_of, proper
 from .rows import Design, Rows
 from .structure import (
@@ -97,6 +97,7 @@ __all__ = [
     "curvature",
     "doubles",
     "draw_responsibilities",
+    "drawn_labels",
     "drawn_rows",
     "each_pattern",
     "embedded",

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..data import Scaling
+from .grouped import expect_groups_into
 from .groups import each_pattern
 from .kernel import BLOCK, accumulate_values, block_log_terms, softmax_mixture
 from .mixture import Mixture
@@ -150,8 +151,6 @@ def _narrow_statistics(batch: Mixture, design: Design) -> Statistics:
 
 
 def _grouped_statistics(batch: Mixture, design: Design, narrow: bool) -> Statistics:
-    from .grouped import expect_groups_into
-
     groups, structure = design.groups, batch.structure
     assert groups is not None
     dense = batch.dense_covariances

@@ -33,11 +33,16 @@ def patterns(values: Array) -> tuple[NDArray[np.bool_], NDArray[np.intp]]:
     return np.unpackbits(kinds, axis=1, count=values.shape[1]).astype(bool), which.reshape(-1)
 
 
-def each_pattern(values: Array) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
-    """Rows and observed features of each pattern of ``values`` (N, D)."""
+def _sorted_by_pattern(values: Array) -> tuple[NDArray[np.bool_], NDArray[np.intp], NDArray[np.intp]]:
+    """Distinct patterns (G, D), rows pattern by pattern (N,), and where each pattern begins (G + 1,)."""
     seen, which = patterns(values)
     order = np.argsort(which, kind="stable")
-    edges = np.searchsorted(which[order], np.arange(len(seen) + 1))
+    return seen, order, np.searchsorted(which[order], np.arange(len(seen) + 1))
+
+
+def each_pattern(values: Array) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+    """Rows and observed features of each pattern of ``values`` (N, D)."""
+    seen, order, edges = _sorted_by_pattern(values)
     for g, pattern in enumerate(seen):
         yield order[edges[g] : edges[g + 1]], np.flatnonzero(pattern)
 
@@ -83,9 +88,7 @@ class Groups:
     @classmethod
     def of(cls, values: Array, weight: Array, layout: Layout) -> Groups:
         """Of standardised rows (N, D), nan where nothing was observed, and case weights (N,) or (0,)."""
-        seen, which = patterns(values)
-        order = np.argsort(which, kind="stable")
-        edges = np.searchsorted(which[order], np.arange(len(seen) + 1))
+        seen, order, edges = _sorted_by_pattern(values)
         features = np.argsort(~seen, axis=1, kind="stable").astype(np.int64)
         n_seen = seen.sum(1).astype(np.int64)
         flat = np.concatenate(
@@ -101,9 +104,10 @@ class Groups:
             order, seen, features, n_seen, flat, weight[order] if weight.size else weight,
             np.array(tasks, dtype=np.int64).reshape(-1, 4), np.zeros((1, 1, 1)),
         )  # fmt: skip
-        return groups._with_scatter(values.shape[1]) if layout.common else groups
+        return groups._with_scatter() if layout.common else groups
 
-    def _with_scatter(self, n_features: int) -> Groups:
+    def _with_scatter(self) -> Groups:
+        n_features = self.features.shape[1]
         scatter = np.zeros((len(self.tasks), n_features, n_features))
         for t, (g, first, size, at) in enumerate(self.tasks):
             d = self.n_seen[g]
@@ -112,10 +116,10 @@ class Groups:
             scatter[t, :d, :d] = weighted.T @ x
         return replace(self, scatter=scatter)
 
-    def reweighted(self, weight: Array) -> Groups:
+    def reweighted(self, weight: Array, layout: Layout) -> Groups:
         """The same rows with other case weights (N,), in the order of the data."""
         other = replace(self, weight=weight[self.order])
-        return other._with_scatter(self.scatter.shape[-1]) if len(self.scatter) == len(self.tasks) > 1 else other
+        return other._with_scatter() if layout.common else other
 
     @cached_property
     def calls(self) -> list[tuple[int, int]]:

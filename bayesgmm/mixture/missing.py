@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from .estep import responsibilities
 from .groups import each_pattern
 from .mixture import Mixture
+from .replicates import drawn_labels
 
 __all__ = ["completed", "expected_values"]
 
@@ -24,10 +25,8 @@ Indices = NDArray[np.intp]
 def completed(mixture: Mixture, values: Array, rng: np.random.Generator) -> Array:
     """Rows (N, D) with a draw of what is missing given what is not, under a single mixture; what is there stays."""
     result = np.array(values)
-    for rows, seen, absent in _incomplete_patterns(values):
-        own = values[rows[:, None], seen]
-        r, _ = responsibilities(mixture.marginal(seen), own)
-        label = (rng.uniform(size=(len(rows), 1)) > np.cumsum(r, axis=1)[:, :-1]).sum(1)
+    for rows, seen, absent, own, r in _incomplete_patterns(mixture, values):
+        label = drawn_labels(r, (len(rows),), rng)
         noise = rng.standard_normal((len(rows), absent.size))
         drawn = np.empty_like(noise)
         for k in np.unique(label):
@@ -42,20 +41,20 @@ def completed(mixture: Mixture, values: Array, rng: np.random.Generator) -> Arra
 def expected_values(mixture: Mixture, values: Array) -> Array:
     """Rows (N, D) with the mean of what is missing given what is not, under a single mixture; what is there stays."""
     result = np.array(values)
-    for rows, seen, absent in _incomplete_patterns(values):
-        own = values[rows[:, None], seen]
-        r, _ = responsibilities(mixture.marginal(seen), own)
+    for rows, seen, absent, own, r in _incomplete_patterns(mixture, values):
         each = [_given(mixture, k, own, seen, absent)[0] for k in range(mixture.n_components)]
         result[rows[:, None], absent] = np.einsum("nk,kna->na", r, np.stack(each))
     return result
 
 
-def _incomplete_patterns(values: Array) -> Iterator[tuple[Indices, Indices, Indices]]:
-    """Rows, features that they have, and features that they lack, of each pattern that lacks some."""
+def _incomplete_patterns(mixture: Mixture, values: Array) -> Iterator[tuple[Indices, Indices, Indices, Array, Array]]:
+    """Of each pattern that lacks some: rows, features had and lacked, values (N, d), responsibilities (N, K) given these."""
     everything = np.arange(values.shape[1])
     for rows, seen in each_pattern(values):
         if seen.size < everything.size:
-            yield rows, seen, np.setdiff1d(everything, seen)
+            own = values[rows[:, None], seen]
+            r, _ = responsibilities(mixture.marginal(seen), own)
+            yield rows, seen, np.setdiff1d(everything, seen), own, r
 
 
 def _given(mixture: Mixture, k: int, own: Array, seen: Indices, absent: Indices) -> tuple[Array, Array]:

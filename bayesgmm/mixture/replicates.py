@@ -10,11 +10,16 @@ from numpy.typing import NDArray
 from .mixture import Mixture
 from .parallel import blocks_of
 
-__all__ = ["drawn_rows", "replicates"]
+__all__ = ["drawn_labels", "drawn_rows", "replicates"]
 
 Array = NDArray[np.float64]
 # Rows for which factors are gathered at a time.
 _AT_ONCE = 2**14
+
+
+def drawn_labels(shares: Array, size: tuple[int, ...], rng: Any) -> NDArray[np.intp]:
+    """Components (*size) by their shares (..., K)."""
+    return np.asarray((rng.uniform(size=(*size, 1)) > np.cumsum(shares, axis=-1)[..., :-1]).sum(-1))
 
 
 def drawn_rows(mixture: Mixture, which: tuple[NDArray[np.intp], ...], rng: Any) -> Array:
@@ -41,7 +46,6 @@ def drawn_rows(mixture: Mixture, which: tuple[NDArray[np.intp], ...], rng: Any) 
 def replicates(draws: Mixture, n_rows: int, rng: np.random.Generator) -> Array:
     """One data set (n_rows, D) from each of S mixtures: (S, n_rows, D)."""
     n_draws = len(draws.weights)
-    edges = np.cumsum(draws.weights, axis=1)[:, None, :-1]
-    labels = (rng.uniform(size=(n_draws, n_rows, 1)) > edges).sum(-1)
+    labels = drawn_labels(draws.weights[:, None], (n_draws, n_rows), rng)
     which = np.repeat(np.arange(n_draws), n_rows), labels.ravel()
     return drawn_rows(draws, which, rng).reshape(n_draws, n_rows, draws.n_features)

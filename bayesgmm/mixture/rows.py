@@ -170,11 +170,8 @@ class Design(Rows):
     def reweighted(self, sample_weight: Array) -> Design:
         """The same rows with other case weights (N,)."""
         if self.groups is not None:
-            return replace(
-                self,
-                sample_weight=as_compiled(sample_weight),
-                groups=self.groups.reweighted(as_compiled(sample_weight)),
-            )
+            weight = as_compiled(sample_weight)
+            return replace(self, sample_weight=weight, groups=self.groups.reweighted(weight, self.layout))
         return Design.of(self.source, self.structure, sample_weight, self.scaling)
 
     def loses_digits(self, smallest: Array) -> NDArray[np.bool_]:

@@ -86,9 +86,8 @@ def model_of(target: Target) -> pm.Model:
     import pytensor.tensor as pt
 
     structure, table, k, d = target.structure, target.table, target.n_components, target.table.n_features
-    terms = terms_of(structure, k, d, target.own_priors, reference=target.reference)
     with pm.Model(coords=_coords(table, k)) as model:
-        values = {term.name: term.variable() for term in terms}
+        values = {term.name: term.variable() for term in target.terms}
         factors = structure.lower_factors(values, d, pt.linalg.cholesky)
         _in_data_units(target.scaling, values["means"], factors)
         _observe(target, (values["weights"], values["means"], factors))

@@ -174,7 +174,7 @@ class Target:
     def terms(self) -> tuple[Term, ...]:
         """The prior, term by term."""
         d = self.table.n_features
-        return terms_of(self.structure, self.n_components, d, self.own_priors, self.jacobian, self.reference)
+        return terms_of(self.structure, self.n_components, d, self.own_priors, self.jacobian, self.coordinates.parts)
 
     @property
     def size(self) -> int:

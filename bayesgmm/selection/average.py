@@ -23,7 +23,7 @@ from ..clusters import (
     with_ball,
 )
 from ..data import CI_PROB, InputError, checked
-from ..mixture import Mixture, draw_responsibilities, drawn_rows
+from ..mixture import Mixture, draw_responsibilities, drawn_labels, drawn_rows
 from ..sampling import Posterior
 
 if TYPE_CHECKING:
@@ -147,7 +147,7 @@ def _replicates(posteriors: tuple[tuple[float, Mixture], ...], rng: np.random.Ge
     counts = rng.multinomial(_REPLICATES, [weight for weight, _ in posteriors])
     for size, (_, draws) in zip(counts, posteriors, strict=True):
         s = rng.integers(len(draws.weights), size=size)
-        k = (rng.uniform(size=(size, 1)) > np.cumsum(draws.weights[s], axis=1)[:, :-1]).sum(1)
+        k = drawn_labels(draws.weights[s], (size,), rng)
         parts.append(drawn_rows(draws, (s, k), rng))
     return np.concatenate(parts)
 

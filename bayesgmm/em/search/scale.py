@@ -19,7 +19,7 @@ from .pool import Plan, Pool, Searched, extended
 from .spurious import spurious_components
 from .starts import Rows, make_starts
 
-__all__ = ["Sources", "searched"]
+__all__ = ["Sources", "rows_to_start_from", "searched"]
 
 # Rows on which starts are compared; all rows where there are fewer.
 _SEARCH_ROWS = 4000
@@ -56,9 +56,14 @@ class Sources:
         """``count`` new starts."""
         if not count:
             return []
-        values = design.values if design.groups is None else filled_in(design, rng)
-        rows = Rows(values, design.sample_weight if design.sample_weight.size else None)
+        rows = rows_to_start_from(design, rng)
         return make_starts(design.structure, rows, self.n_components, count, rng, self.kind)
+
+
+def rows_to_start_from(design: Design, rng: np.random.Generator) -> Rows:
+    """The rows that starts partition, made whole where values are missing."""
+    values = design.values if design.groups is None else filled_in(design, rng)
+    return Rows(values, design.sample_weight if design.sample_weight.size else None)
 
 
 def searched(design: Design, sources: Sources, plan: Plan, rng: np.random.Generator) -> Pool:

@@ -179,11 +179,7 @@ class Structure(ABC):
 
     def admitted(self, scaling: Scaling) -> Scaling:
         """The nearest standardisation under which the structure stays what it is."""
-        if not self.common_scale:
-            return scaling
-        largest = scaling.scale.max()
-        common = largest * np.sqrt(np.mean((scaling.scale / largest) ** 2))
-        return Scaling(scaling.location, np.full_like(scaling.scale, common))
+        return scaling.common() if self.common_scale else scaling
 
     # Compact covariances
 

@@ -30,15 +30,14 @@ _WIDTH = 1e-14
 
 
 class Axial(Diag):
-    """Axis-parallel components that share volume or shape: compact covariances are variances (..., K, D)."""
+    """Axis-parallel components that share volume or shape: compact covariances are variances (..., K, D).
+
+    Log variances are linear in log volumes and log shapes, so that extrapolation keeps what is shared.
+    """
 
     @property
     def linear(self) -> Structure:
         return DIAG
-
-    def coordinates(self, covariances: Array) -> Array:
-        """Half the log variances: linear in log volumes and log shapes, so that extrapolation keeps what is shared."""
-        return 0.5 * np.log(covariances)
 
     def add_ridge(self, covariances: Array, ridge: float) -> Array:
         return np.exp(nearest_spectra(self.letters, np.log(covariances + ridge)))

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 from numba import carray
 from numpy.typing import NDArray
@@ -83,17 +80,8 @@ class EEI(LoneVariances, Structure):
     def maximise(self, counts: Array, shift: Array, second: Array, start: Array | None = None) -> Array:
         return (second - (counts[..., None] * shift**2).sum(-2)) / counts.sum(-1)[..., None]
 
-    def add_ridge(self, covariances: Array, ridge: float) -> Array:
-        return covariances + ridge
-
-    def precision_cholesky(self, covariances: Array) -> Array:
-        return 1.0 / np.sqrt(covariances)
-
     def n_factors(self, n_components: int) -> int:
         return 1
-
-    def assemble(self, parts: Mapping[str, Any], n_features: int) -> Any:
-        return parts["scales"][..., :, :, None] * np.eye(n_features)
 
     def disassemble(self, dense: Array) -> dict[str, Array]:
         return {"scales": np.sqrt(np.diagonal(dense[..., :1, :, :], axis1=-2, axis2=-1))}

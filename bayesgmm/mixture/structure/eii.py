@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 from numba import carray
 from numpy.typing import NDArray
 
 from ..addresses import doubles
-from .base import Entry, Layout, Structure
+from .base import Entry, Structure
+from .eei import EEI
 from .maps import fill_axes, pull_axes
-from .matrices import LoneVariances
 from .parts import Part, Scales
 from .spherical import SPHERICAL
 
@@ -35,7 +32,7 @@ def _pull_back(u_, n_components, n_features, numbers_, factors_, d_factors_, d_u
     return 0
 
 
-class EII(LoneVariances, Structure):
+class EII(EEI):
     """All components share one sphere: compact covariances are one variance (..., 1).
 
     As for one shared matrix, phi(x) = [1, x] is enough to tell components apart.
@@ -56,15 +53,8 @@ class EII(LoneVariances, Structure):
     def entries(self, n_components: int, n_features: int) -> tuple[Entry, ...]:
         return (Entry(None, None, None),)
 
-    def dense(self, covariances: Array, n_components: int, n_features: int) -> Array:
-        one = covariances[..., None, :, None] * np.eye(n_features)
-        return np.broadcast_to(one, (*covariances.shape[:-1], n_components, n_features, n_features))
-
     def compact(self, dense: Array) -> Array:
         return dense[..., 0, 0, :1]
-
-    def layout(self, n_features: int) -> Layout:
-        return Layout(np.empty((0, 2), dtype=np.int64))
 
     def natural(self, weights: Array, means: Array, covariances: Array) -> Array:
         linear = means / covariances[..., None, :]
@@ -84,18 +74,6 @@ class EII(LoneVariances, Structure):
     def maximise(self, counts: Array, shift: Array, second: Array, start: Array | None = None) -> Array:
         between = (counts * (shift**2).sum(-1)).sum(-1, keepdims=True)
         return (second - between) / (shift.shape[-1] * counts.sum(-1, keepdims=True))
-
-    def add_ridge(self, covariances: Array, ridge: float) -> Array:
-        return covariances + ridge
-
-    def precision_cholesky(self, covariances: Array) -> Array:
-        return 1.0 / np.sqrt(covariances)
-
-    def n_factors(self, n_components: int) -> int:
-        return 1
-
-    def assemble(self, parts: Mapping[str, Any], n_features: int) -> Any:
-        return parts["scales"][..., :, :, None] * np.eye(n_features)
 
     def disassemble(self, dense: Array) -> dict[str, Array]:
         variances = np.diagonal(dense[..., :1, :, :], axis1=-2, axis2=-1).mean(-1, keepdims=True)

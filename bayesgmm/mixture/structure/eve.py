@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from ..addresses import doubles
 from .curved import SharedAxes, turned
 from .maps_oriented import fill_turned, pull_turned
-from .spectra import volumes
+from .spectra import to_common_volume, volumes
 
 __all__ = ["EVE"]
 
@@ -46,6 +46,5 @@ class EVE(SharedAxes):
         """Axes by turns (`rotation.turn_axes`); along them each component's own spread to a common volume."""
         within = self.within(counts, shift, second)
         axes, spreads = self.turned_to(counts, within, start)
-        own = volumes(spreads)
-        common = own.sum(-1, keepdims=True) / counts.sum(-1, keepdims=True)
-        return turned(spreads * (common / own)[..., None], axes[..., None, :, :])
+        raised = spreads * to_common_volume(volumes(spreads), counts)[..., None]
+        return turned(raised, axes[..., None, :, :])

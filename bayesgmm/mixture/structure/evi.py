@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from ..addresses import doubles
 from .curved import Axial
 from .maps import fill_axial, pull_axial
-from .spectra import volumes
+from .spectra import to_common_volume, volumes
 
 __all__ = ["EVI"]
 
@@ -41,6 +41,4 @@ class EVI(Axial):
     def maximise(self, counts: Array, shift: Array, second: Array, start: Array | None = None) -> Array:
         """Closed: each component's own spread to a common volume, the average of theirs."""
         spreads = second - counts[..., None] * shift**2
-        own = volumes(spreads)
-        common = own.sum(-1, keepdims=True) / counts.sum(-1, keepdims=True)
-        return np.maximum(spreads, np.finfo(float).tiny) * (common / own)[..., None]
+        return np.maximum(spreads, np.finfo(float).tiny) * to_common_volume(volumes(spreads), counts)[..., None]

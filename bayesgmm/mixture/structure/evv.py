@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from ..addresses import doubles
 from .curved import Triangular
 from .maps_oriented import fill_sheared, pull_sheared
-from .matrices import scales_and_correlations
-from .spectra import volumes
+from .matrices import scales_and_correlations, volume
+from .spectra import to_common_volume, volumes
 
 __all__ = ["EVV"]
 
@@ -48,9 +48,7 @@ class EVV(Triangular):
     def maximise(self, counts: Array, shift: Array, second: Array, start: Array | None = None) -> Array:
         """Closed: each component's own matrix to a common volume, the average of theirs."""
         within = self.within(counts, shift, second)
-        own = np.exp(np.linalg.slogdet(within)[1] / within.shape[-1])
-        common = own.sum(-1, keepdims=True) / counts.sum(-1, keepdims=True)
-        return within * (common / own)[..., None, None]
+        return within * to_common_volume(volume(within), counts)[..., None, None]
 
     def assemble(self, parts: Mapping[str, Any], n_features: int) -> Any:
         """The volume is that of the whole matrix: correlations take none of it away."""

@@ -18,7 +18,7 @@ from .parts import Correlations, Part, Scales
 
 __all__ = [
     "LoneVariances", "Matrices", "correlated_factors", "correlated_parts", "inverse_cholesky", "lower_triangle", "outer",
-    "scales_and_correlations",
+    "scales_and_correlations", "volume",
 ]  # fmt: skip
 
 Array = NDArray[np.float64]
@@ -55,6 +55,11 @@ def correlated_parts(n_blocks: int, n_features: int, cluster: tuple[str, ...]) -
 def correlated_factors(parts: Mapping[str, Any]) -> Any:
     """Factors diag(sd) C (..., G, D, D)."""
     return parts["scales"][..., :, :, None] * parts["correlations"]
+
+
+def volume(covariances: Array) -> Array:
+    """Geometric means (...) of the eigenvalues of matrices (..., D, D)."""
+    return np.asarray(np.exp(np.linalg.slogdet(covariances)[1] / covariances.shape[-1]))
 
 
 def scales_and_correlations(covariances: Array) -> dict[str, Array]:
@@ -124,3 +129,15 @@ class LoneVariances:
     def floored(self, covariances: Array, floor: float) -> tuple[Array, Array]:
         """Variances not below ``floor``, and the variances before that; see `Matrices.floored`."""
         return np.maximum(covariances, floor), covariances
+
+    def add_ridge(self, covariances: Array, ridge: float) -> Array:
+        """Variances with ``ridge`` added."""
+        return covariances + ridge
+
+    def precision_cholesky(self, covariances: Array) -> Array:
+        """Reciprocal standard deviations."""
+        return 1.0 / np.sqrt(covariances)
+
+    def assemble(self, parts: Mapping[str, Any], n_features: int) -> Any:
+        """Diagonal factors (..., G, D, D) of scales (..., G, E)."""
+        return parts["scales"][..., :, :, None] * np.eye(n_features)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["fit_products", "nearest_spectra", "raised_spectra", "volumes", "volumes_and_shapes"]
+__all__ = ["fit_products", "nearest_spectra", "raised_spectra", "to_common_volume", "volumes", "volumes_and_shapes"]
 
 Array = NDArray[np.float64]
 # Rounds of `fit_products`, and the change of log shapes below which it ends.
@@ -19,6 +19,11 @@ _TINY = 1e-300
 def volumes(spectra: Array) -> Array:
     """Geometric means lambda_k (..., K) of spectra (..., K, D)."""
     return np.exp(np.log(np.maximum(spectra, _TINY)).mean(-1))
+
+
+def to_common_volume(own: Array, counts: Array) -> Array:
+    """Factors (..., K) that bring scatters of volumes ``own`` to the average of their volumes per row."""
+    return np.asarray(own.sum(-1, keepdims=True) / counts.sum(-1, keepdims=True) / own)
 
 
 def fit_products(counts: Array, spreads: Array, start: Array | None = None) -> Array:

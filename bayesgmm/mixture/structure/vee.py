@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ..addresses import doubles
 from .curved import Triangular
 from .maps_oriented import fill_sheared, pull_sheared
-from .matrices import scales_and_correlations
+from .matrices import scales_and_correlations, volume
 from .spectra import volumes_and_shapes
 
 __all__ = ["VEE"]
@@ -72,4 +72,4 @@ class VEE(Triangular):
 
 def _without_volume(matrix: Array) -> Array:
     """Matrices (..., D, D) with determinant one."""
-    return np.asarray(matrix / np.exp(np.linalg.slogdet(matrix)[1] / matrix.shape[-1])[..., None, None])
+    return np.asarray(matrix / volume(matrix)[..., None, None])

@@ -32,21 +32,19 @@ def terms_of(
     n_features: int,
     priors: Priors,
     jacobian: bool = True,
-    reference: Any = None,
+    parts: tuple[Part, ...] | None = None,
 ) -> tuple[Term, ...]:
     """The terms of a prior, in the order of `Coordinates`.
 
     Without ``jacobian`` their sum is the density of the model's own variables, as a function of the coordinates. The
     transforms' Jacobians are powers that the priors have too, so that leaving them out lowers exponents and changes
-    nothing else. ``reference`` is what coordinates are about (`Target.reference`); only the PyMC model knows of it.
+    nothing else. ``parts`` are those of `Coordinates`, where they are about a reference.
     """
     k = n_components
     location, spread = priors.mean_vectors(n_features)
     weights = WeightsTerm(k, priors.weight_concentration, jacobian)
     found: list[Term] = [weights, MeansTerm(k, location, spread, k - 1)]
-    parts = structure.parts(k, n_features)
-    if reference is not None:
-        parts = tuple(part.about(reference) for part in parts)
+    parts = structure.parts(k, n_features) if parts is None else parts
     return (*found, *_terms_of_parts(parts, priors, k, k - 1 + k * n_features, jacobian))
 
 

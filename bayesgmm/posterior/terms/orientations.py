@@ -81,15 +81,15 @@ class OrientationsTerm(Term):
         import pytensor.tensor as pt
 
         part, d = self.part, self.part.n_features
-        reference = np.broadcast_to(np.eye(d), (part.n_blocks, d, d)) if part.reference is None else part.reference
+        reference = part.numbers.reshape(part.n_blocks, d, d)
         if not part.size:
-            return pt.as_tensor(np.array(reference))
+            return pt.as_tensor(reference)
         coordinates = pm.CustomDist(
             "rotation_coordinates", np.zeros(part.size), dist=_drawn_symbolically, logp=self._symbolic_log_density,
             signature="(p)->(p)", class_name="HaarRotation", dims=part.dims,
         )  # fmt: skip
         turns = 2 * pt.linalg.inv(_one_plus_skew(coordinates, d)) - pt.eye(d)
-        return pt.matmul(np.array(reference), turns)
+        return pt.matmul(reference, turns)
 
     def _symbolic_log_density(self, value: Any, _: Any) -> Any:
         import pytensor.tensor as pt
